@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What every *_test.c includes: the kselftest harness and this library. */
+#ifndef SLAT_TEST_HARNESS_H
+#define SLAT_TEST_HARNESS_H
+
+#include <kselftest_harness.h>
+
+#include "guest.h"
+#include "guest_lib.h"
+#include "run.h"
+#include "vm.h"
+
+/*
+ * In place of TEST_HARNESS_MAIN. Without the device the whole program is
+ * skipped; with a device that cannot be opened it fails.
+ */
+#define SLAT_HARNESS_MAIN						\
+int main(int argc, char **argv)						\
+{									\
+	int fd = slat_try_open();					\
+									\
+	if (fd == -ENOENT)						\
+		ksft_exit_skip("no %s\n", slat_path());			\
+	if (fd < 0)							\
+		ksft_exit_fail_msg("%s: %s\n", slat_path(),		\
+				   strerror(-fd));			\
+	close(fd);							\
+	return test_harness_run(argc, argv);				\
+}
+
+#endif

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Virtual machines and vCPUs for the tests, from the VMM's side. */
+#include "vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CPUID_ENTRIES	256
+
+void test_die(const char *file, int line, const char *cond,
+	      const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "# %s:%d: %s does not hold: ", file, line, cond);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	fflush(NULL);
+	abort();
+}
+
+int try_ioctl(int fd, unsigned long request, unsigned long arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+int do_ioctl(int fd, unsigned long request, unsigned long arg,
+	     const char *name)
+{
+	int ret = try_ioctl(fd, request, arg);
+
+	REQUIRE(ret >= 0, "%s: %s", name, strerror(-ret));
+	return ret;
+}
+
+/* --- the device */
+
+const char *slat_path(void)
+{
+	const char *path = getenv("SLAT_DEV");
+
+	return path ? path : "/dev/slat";
+}
+
+int slat_try_open(void)
+{
+	int fd = open(slat_path(), O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int slat_open(void)
+{
+	int fd = slat_try_open();
+
+	REQUIRE(fd >= 0, "open %s: %s", slat_path(), strerror(-fd));
+	return fd;
+}
+
+int slat_fd(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = slat_open();
+	return fd;
+}
+
+int slat_check_extension(int cap)
+{
+	return must_ioctl(slat_fd(), KVM_CHECK_EXTENSION, cap);
+}
+
+struct kvm_cpuid2 *slat_supported_cpuid(void)
+{
+	static struct kvm_cpuid2 *cpuid;
+
+	if (!cpuid) {
+		cpuid = calloc(1, sizeof(*cpuid) +
+			       CPUID_ENTRIES * sizeof(cpuid->entries[0]));
+		REQUIRE(cpuid, "no memory");
+		cpuid->nent = CPUID_ENTRIES;
+		must_ioctl(slat_fd(), KVM_GET_SUPPORTED_CPUID, cpuid);
+	}
+	return cpuid;
+}
+
+const struct kvm_cpuid_entry2 *slat_cpuid(uint32_t function, uint32_t index)
+{
+	static const struct kvm_cpuid_entry2 none;
+	struct kvm_cpuid2 *cpuid = slat_supported_cpuid();
+	unsigned int i;
+
+	for (i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == function &&
+		    cpuid->entries[i].index == index)
+			return &cpuid->entries[i];
+	return &none;
+}
+
+void *mem_alloc(size_t size)
+{
+	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	REQUIRE(mem != MAP_FAILED, "mmap %zu bytes: %s", size,
+		strerror(errno));
+	return mem;
+}
+
+/* --- VMs */
+
+struct vm *vm_create_empty(void)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	REQUIRE(vm, "no memory");
+	vm->fd = must_ioctl(slat_fd(), KVM_CREATE_VM, 0);
+	vm->next_page = VM_POOL_GPA;
+	return vm;
+}
+
+struct vm *vm_create(void)
+{
+	struct vm *vm = vm_create_empty();
+
+	vm->ram = mem_alloc(VM_RAM_SIZE);
+	vm_slot(vm, VM_RAM_SLOT, 0, 0, VM_RAM_SIZE, vm->ram);
+	return vm;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	close(vm->fd);
+	if (vm->ram)
+		munmap(vm->ram, VM_RAM_SIZE);
+	free(vm);
+}
+
+int vm_try_slot(struct vm *vm, uint32_t slot, uint32_t flags, uint64_t gpa,
+		uint64_t size, const void *hva)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.flags = flags,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	return try_ioctl_ptr(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+void vm_slot(struct vm *vm, uint32_t slot, uint32_t flags, uint64_t gpa,
+	     uint64_t size, const void *hva)
+{
+	int ret = vm_try_slot(vm, slot, flags, gpa, size, hva);
+
+	REQUIRE(!ret, "slot %u, gpa %#lx, size %#lx, flags %#x: %s", slot, gpa,
+		size, flags, strerror(-ret));
+}
+
+void vm_slot_delete(struct vm *vm, uint32_t slot)
+{
+	vm_slot(vm, slot, 0, 0, 0, NULL);
+}
+
+void *vm_ptr(struct vm *vm, uint64_t gpa)
+{
+	REQUIRE(vm->ram && gpa < VM_RAM_SIZE, "gpa %#lx is not RAM", gpa);
+	return vm->ram + gpa;
+}
+
+uint64_t vm_pages(struct vm *vm, unsigned int count)
+{
+	uint64_t gpa = vm->next_page;
+
+	REQUIRE(gpa + count * PAGE_SIZE <= VM_RAM_SIZE, "pool is empty");
+	vm->next_page += count * PAGE_SIZE;
+	return gpa;
+}
+
+void vm_load(struct vm *vm, uint64_t gpa, const void *code, const void *end)
+{
+	size_t size = (uintptr_t)end - (uintptr_t)code;
+
+	memcpy(vm_ptr(vm, gpa), code, size);
+}
+
+/* --- vCPUs */
+
+struct vcpu *vcpu_create_bare(struct vm *vm, unsigned int id)
+{
+	struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
+
+	REQUIRE(vcpu, "no memory");
+	vcpu->vm = vm;
+	vcpu->fd = must_ioctl(vm->fd, KVM_CREATE_VCPU, id);
+	vcpu->run_size = must_ioctl(slat_fd(), KVM_GET_VCPU_MMAP_SIZE, 0);
+	vcpu->run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, vcpu->fd, 0);
+	REQUIRE(vcpu->run != MAP_FAILED, "mmap of the vCPU: %s",
+		strerror(errno));
+	return vcpu;
+}
+
+struct vcpu *vcpu_create(struct vm *vm, unsigned int id)
+{
+	struct vcpu *vcpu = vcpu_create_bare(vm, id);
+
+	vcpu_set_cpuid(vcpu, slat_supported_cpuid());
+	return vcpu;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	munmap(vcpu->run, vcpu->run_size);
+	close(vcpu->fd);
+	free(vcpu);
+}
+
+void vcpu_get_regs(struct vcpu *vcpu, struct kvm_regs *regs)
+{
+	must_ioctl(vcpu->fd, KVM_GET_REGS, regs);
+}
+
+void vcpu_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs)
+{
+	must_ioctl(vcpu->fd, KVM_SET_REGS, regs);
+}
+
+void vcpu_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs)
+{
+	must_ioctl(vcpu->fd, KVM_GET_SREGS, sregs);
+}
+
+void vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
+{
+	must_ioctl(vcpu->fd, KVM_SET_SREGS, sregs);
+}
+
+int vcpu_try_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
+{
+	return try_ioctl_ptr(vcpu->fd, KVM_SET_SREGS, sregs);
+}
+
+void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *cpuid)
+{
+	must_ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
+}
+
+struct one_msr {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+};
+
+int vcpu_try_get_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value)
+{
+	struct one_msr msr = { .head.nmsrs = 1, .entry.index = index };
+	int ret = try_ioctl_ptr(vcpu->fd, KVM_GET_MSRS, &msr);
+
+	*value = msr.entry.data;
+	return ret;
+}
+
+int vcpu_try_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	struct one_msr msr = {
+		.head.nmsrs = 1,
+		.entry = { .index = index, .data = value },
+	};
+
+	return try_ioctl_ptr(vcpu->fd, KVM_SET_MSRS, &msr);
+}
+
+uint64_t vcpu_get_msr(struct vcpu *vcpu, uint32_t index)
+{
+	uint64_t value;
+	int ret = vcpu_try_get_msr(vcpu, index, &value);
+
+	REQUIRE(ret == 1, "get MSR %#x: %d", index, ret);
+	return value;
+}
+
+void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	int ret = vcpu_try_set_msr(vcpu, index, value);
+
+	REQUIRE(ret == 1, "set MSR %#x to %#lx: %d", index, value, ret);
+}
