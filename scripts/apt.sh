@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced by scripts that fetch Debian packages into the cache. Nothing is
+# installed and the system's own apt state stays as it is, so no root is needed.
+# The archive's address is the one in this machine's own apt sources; only the
+# suite changes.
+
+apt_state=$cache/apt
+apt_own=(-q -o "Dir::State::Lists=$apt_state/own/lists" -o "Dir::Cache=$apt_state/own/cache")
+apt_ours=(-q -o "Dir::State::Lists=$apt_state/lists" -o "Dir::Cache=$apt_state/cache"
+	-o "Dir::Etc::sourcelist=$apt_state/sources.list" -o Dir::Etc::sourceparts=/dev/null)
+
+# repo_uri LABEL [APT-OPTION...]
+repo_uri() {
+	local label=$1
+	shift
+	# shellcheck disable=SC2016
+	apt-get indextargets "$@" --format '$(REPO_URI)' 'Created-By: Packages' "Label: $label" | sed -n 1p
+}
+
+# apt_init: makes the private package lists, unless they are there
+apt_init() {
+	local main security from=() signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
+	[ ! -e "$apt_state/ready" ] || return 0
+	mkdir -p "$apt_state"/{lists,cache,own/lists,own/cache}/partial
+	main=$(repo_uri Debian)
+	if [ -z "$main" ]; then
+		# The system has sources but no lists: read those into a private place.
+		apt-get "${apt_own[@]}" update >&2
+		from=("${apt_own[@]}")
+		main=$(repo_uri Debian "${from[@]}")
+	fi
+	[ -n "$main" ] || die "the apt sources of this machine name no Debian archive"
+	security=$(repo_uri Debian-Security "${from[@]}")
+	{
+		echo "deb $signed $main bookworm main"
+		echo "deb $signed $main bookworm-backports main"
+		[ -z "$security" ] || echo "deb $signed $security bookworm-security main"
+	} > "$apt_state/sources.list"
+	apt-get "${apt_ours[@]}" update >&2
+	touch "$apt_state/ready"
+}
+
+# depends PACKAGE PATTERN: the direct dependencies whose name matches
+depends() { apt-cache "${apt_ours[@]}" depends "$1" | sed -n "s/^ *Depends: \($2\)\$/\1/p"; }
+
+# fetch FOLDER PACKAGE...: downloads the .deb files into FOLDER
+fetch() {
+	local folder=$1
+	shift
+	apt_init
+	mkdir -p "$folder"
+	# Mirrors drop superseded versions, so lists that are out of date fail here.
+	(cd "$folder" && apt-get "${apt_ours[@]}" download "$@" >&2) || {
+		apt-get "${apt_ours[@]}" update >&2
+		(cd "$folder" && apt-get "${apt_ours[@]}" download "$@" >&2)
+	}
+}

@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# boot.sh [options] SCRIPT: boots a test machine with AMD-V (emulated by QEMU, no
+# hardware needed), loads slat and runs SCRIPT (busybox sh) as root in it.
+#
+#  -K KERNEL  6.1 (default), 6.12, debug, fast: see kernel.sh
+#  -k MODULE  the slat.ko to load; default build/KERNEL/slat.ko if there
+#  -n         do not load it
+#  -d FOLDER  copied over the machine's root; may repeat, later ones win
+#  -c CPU     default max: 5-level tables; max,-la57: 4; max,-svm: no AMD-V
+#  -s CPUS    default 2               -m MEMORY  default 2G
+#  -r         real parallelism (MTTCG). Hold KVM's or slat's preempt notifier key
+#             on with an idle VM first, else text patching can hang the machine
+#  -i         deterministic: one EPYC CPU on which each instruction takes 1 ns
+#  -t SECS    time limit, default 300
+#  -a ARGS    for the kernel command line, see guest/init; may repeat
+#  -q ARGS    for QEMU; may repeat
+#  -L FILE    keep the console log there
+#  -v         print the console log on stderr
+#
+# SCRIPT's output comes on stdout. The status is SCRIPT's, or else 124: time
+# limit, 125: the machine gave none (panic, hang), 126: the kernel complained
+# (see check-splats.sh) although SCRIPT was content.
+
+. "$(dirname "$0")/lib.sh"
+
+kernel=6.1 module='' load=1 overlays=() cpu='' cpus=2 memory=2G accel=tcg,tb-size=512,thread=single
+icount=() limit=300 append='' extra='' keep='' verbose=''
+while getopts K:k:nd:c:s:m:rit:a:q:L:v o; do
+	case $o in
+	K) kernel=$OPTARG ;;
+	k) module=$OPTARG ;;
+	n) load=0 ;;
+	d) overlays+=("$OPTARG") ;;
+	c) cpu=$OPTARG ;;
+	s) cpus=$OPTARG ;;
+	m) memory=$OPTARG ;;
+	r) accel=tcg,tb-size=512,thread=multi ;;
+	i)
+		# Counting instructions works with one CPU only.
+		cpus=1 accel=tcg,tb-size=512
+		cpu=${cpu:-EPYC}
+		icount=(-icount shift=0,sleep=off -seed 1 -rtc base=2024-01-01T00:00:00,clock=vm)
+		append+=" nokaslr norandmaps"
+		;;
+	t) limit=$OPTARG ;;
+	a) append+=" $OPTARG" ;;
+	q) extra+=" $OPTARG" ;;
+	L) keep=$OPTARG ;;
+	v) verbose=1 ;;
+	*) usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# = 1 ] || usage
+[ -r "$1" ] || die "no script $1"
+
+kernel_dir=$("$scripts/kernel.sh" "$kernel")
+release=$(cat "$kernel_dir/release")
+if [ -n "$module" ]; then
+	[ -r "$module" ] || die "no module $module"
+elif [ -e "$build/$kernel/slat.ko" ]; then
+	module=$build/$kernel/slat.ko
+fi
+
+# Kept if the run goes wrong, for a look at the console.
+mkdir -p "$build/run"
+run=$(mktemp -d "$build/run/$kernel.XXXXXX")
+trap 'rm -rf "$run"' EXIT
+
+pack() { (cd "$1" && find . -mindepth 1 | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet); }
+
+# The machine's root: busybox, init, the modules that tests may want
+make_root() {
+	local root=$1 m
+	mkdir -p "$root"/{bin,sbin,usr/bin,proc,sys,dev,tmp,tests,etc,lib/slat,lib/modules/"$release"}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	ln -s busybox "$root/bin/sh"
+	install -m 755 "$scripts/guest/init" "$root/init"
+	for m in kvm-amd kvm-intel msr cpuid brd zram ext4 hwpoison-inject; do
+		modprobe -d "$kernel_dir" -S "$release" --show-depends "$m" 2> /dev/null |
+			sed -n 's/^insmod .*\(lib\/modules\/[^ ]*\).*/\1/p' || true # not in every kernel
+	done | sort -u | (cd "$kernel_dir" && xargs cp --parents -t "$root")
+	# busybox unpacks no xz; and less to load
+	find "$root/lib" -name '*.ko.xz' -exec xz -d {} +
+	find "$root/lib" -name '*.ko' -exec strip --strip-debug {} +
+	cp "$kernel_dir/lib/modules/$release"/modules.{builtin*,order} "$root/lib/modules/$release/"
+	depmod -b "$root" "$release"
+	[ -z "$module" ] || strip --strip-debug -o "$root/lib/slat/slat.ko" "$module"
+}
+
+make_root "$run/root"
+mkdir "$run/top"
+cp "$1" "$run/top/run.sh"
+for d in "$run/root" "${overlays[@]}" "$run/top"; do
+	[ -d "$d" ] || die "no folder $d"
+	pack "$d"
+done > "$run/initrd"
+
+# An oops must end the run: what comes after it proves nothing.
+args=(-accel "$accel" "${icount[@]}" -cpu "${cpu:-max}" -smp "$cpus" -m "$memory"
+	-nodefaults -no-user-config -display none -no-reboot -monitor none
+	-serial "file:$run/console" -serial stdio
+	-kernel "$kernel_dir/vmlinuz" -initrd "$run/initrd"
+	-append "console=ttyS0,115200 panic=-1 oops=panic softlockup_panic=1 reboot=t tsc=reliable no_timer_check
+cryptomgr.notests random.trust_cpu=on mitigations=off run.load=$load$append")
+set +e
+# shellcheck disable=SC2086
+timeout -k 5 "$limit" qemu-system-x86_64 "${args[@]//$'\n'/ }" $extra < /dev/null 2> "$run/qemu" |
+	tr -d '\r' | tee "$run/out" | grep --line-buffered -av '^@@RC='
+status=${PIPESTATUS[0]}
+set -e
+grep -v "TCG doesn't support requested feature" "$run/qemu" | sed 's/^/qemu: /' | head -n 20 >&2 || true
+
+rc=$(sed -n '$s/^@@RC=\([0-9]*\)$/\1/p' "$run/out")
+splats=$("$scripts/check-splats.sh" "$run/console") || {
+	echo "$splats" >&2
+	[ "${rc:-0}" != 0 ] || rc=${rc:+126}
+}
+if [ -z "$rc" ]; then
+	rc=125
+	[ "$status" != 124 ] || { rc=124; say "time limit of $limit s"; }
+fi
+
+rm -rf "$run"/{root,top,initrd}
+[ -z "$keep" ] || cp "$run/console" "$keep"
+[ -z "$verbose" ] || cat "$run/console" >&2
+if [ "$rc" != 0 ]; then
+	trap - EXIT
+	say "status $rc, console log: ${run#"$PWD"/}/console"
+fi
+exit "$rc"

@@ -1,0 +1,32 @@
+# shellcheck shell=bash disable=SC2034
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced by the scripts beside it.
+
+set -eu -o pipefail
+# File modes and the archive's contents must not depend on who builds.
+umask 022
+export LC_ALL=C
+
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(dirname "$scripts")
+build=$top/build
+cache=${SLAT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slat}
+mkdir -p "$build" "$cache"
+cache=$(realpath "$cache")
+
+die() { echo "${0##*/}: $*" >&2; exit 2; }
+say() { echo "${0##*/}: $*" >&2; }
+
+# usage: prints the comment at the head of the script
+usage() { sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+
+# lock FILE: holds FILE's lock until the script ends. Checkout and cache are
+# shared by whoever builds at the same time.
+lock() { mkdir -p "$(dirname "$1")"; exec {lock_fd}> "$1"; flock "$lock_fd"; }
+
+# quietly LOG COMMAND...: shows the end of the output only if COMMAND fails
+quietly() {
+	local log=$1
+	shift
+	"$@" > "$log" 2>&1 < /dev/null || { tail -n 30 "$log" >&2; die "failed: $* (log: $log)"; }
+}

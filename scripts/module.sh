@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# module.sh KERNEL [TARGET]: builds slat.ko for a test kernel in build/KERNEL, as
+# developers want it: compiler and sparse warnings (W=1 C=1) are errors.
+# module.sh KDIR [TARGET]: builds it in build/host for the kernel whose build
+# tree KDIR (an absolute path) is, as users want it: no more checks than that
+# kernel's own. TARGET is modules (default) or modules_install.
+#
+# The sources are copied there first: kbuild puts objects beside the sources, and
+# each kernel needs its own.
+
+. "$(dirname "$0")/lib.sh"
+
+kernel=${1:-} target=${2:-modules}
+# pahole and a BTF vmlinux are not there to make BTF with.
+vars=(CONFIG_DEBUG_INFO_BTF_MODULES=)
+case $kernel in
+/*)
+	kdir=$kernel out=$build/host strict=
+	;;
+?*)
+	kdir=$("$scripts/kernel.sh" "$kernel")/build out=$build/$kernel strict=1
+	vars+=(W=1 C=1 "KCFLAGS=-Werror" "CF=-Wsparse-error")
+	;;
+*) usage ;;
+esac
+
+lock "$out/.lock"
+cd "$top"
+rsync -a Kbuild kmod uapi "$out/"
+# Objects for another kernel or of sources that are gone must not be linked in.
+id=$(realpath "$kdir"; cat "$kdir/include/config/kernel.release" Kbuild)
+[ "$id" = "$(cat "$out/.id" 2> /dev/null)" ] || { make -s -C "$kdir" M="$out" clean; echo "$id" > "$out/.id"; }
+
+# The host's own BTF settings are none of our business.
+[ -n "$strict" ] || vars=()
+if ! make -s -C "$kdir" M="$out" -j"${JOBS:-$(nproc)}" "${vars[@]}" "$target" 2>&1 | sed -u "s,$out/,," | tee "$out/log"; then
+	die "slat.ko does not build against $kdir"
+fi
+if [ -n "$strict" ] && grep -qiE '\<warning:' "$out/log"; then
+	# What objtool and modpost warn of would not be said again.
+	make -s -C "$kdir" M="$out" clean
+	die "warnings are errors here"
+fi
