@@ -10,6 +10,27 @@
 #include "run.h"
 #include "vm.h"
 
+/* A fixture with a VM of VM_RAM_SIZE and one vCPU, for TEST_F(name, ...). */
+#define VM_FIXTURE(name)						\
+FIXTURE(name)								\
+{									\
+	struct vm *vm;							\
+	struct vcpu *vcpu;						\
+};									\
+									\
+FIXTURE_SETUP(name)							\
+{									\
+	self->vm = vm_create();						\
+	self->vcpu = vcpu_create(self->vm, 0);				\
+}									\
+									\
+FIXTURE_TEARDOWN(name)							\
+{									\
+	vcpu_destroy(self->vcpu);					\
+	vm_destroy(self->vm);						\
+}									\
+extern int name##_fixture_needs_a_semicolon
+
 /*
  * In place of TEST_HARNESS_MAIN. Without the device the whole program is
  * skipped; with a device that cannot be opened it fails.

@@ -53,6 +53,11 @@ const char *slat_path(void)
 	return path ? path : "/dev/slat";
 }
 
+bool slat_is_kvm(void)
+{
+	return !strcmp(slat_path(), "/dev/kvm");
+}
+
 int slat_try_open(void)
 {
 	int fd = open(slat_path(), O_RDWR | O_CLOEXEC);

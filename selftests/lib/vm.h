@@ -22,7 +22,7 @@
 /* Where things are in a VM made by vm_create(): one slot of RAM at 0. */
 #define VM_RAM_SLOT	0
 #define VM_RAM_SIZE	(16 * MIB)
-#define VM_CODE_GPA	0x8000ul	/* code blobs; real mode reaches it */
+#define VM_CODE_GPA	0x8000		/* code blobs; real mode reaches it */
 #define VM_DATA_GPA	0x10000ul	/* up to 4 MiB: for the test to use */
 #define VM_IMAGE_GPA	(4 * MIB)	/* this program, for guests in C */
 #define VM_POOL_GPA	(8 * MIB)	/* vm_pages() takes from here on */
@@ -77,6 +77,8 @@ int do_ioctl(int fd, unsigned long request, unsigned long arg,
 	do_ioctl(fd, request, (unsigned long)(arg), #request)
 
 const char *slat_path(void);
+/* Proving the tests: answers that differ on purpose are told by this. */
+bool slat_is_kvm(void);
 /* The device, opened once a process: shared, never close it. */
 int slat_fd(void);
 /* A file descriptor of the caller's own. */
