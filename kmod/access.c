@@ -250,10 +250,9 @@ static void add_to_reg(struct slat_vcpu *vcpu, const struct slat_insn *insn, u8 
 	vcpu->gpr[reg] = slat_insn_set_reg(old, insn->addrsize, false, old + add);
 }
 
-bool slat_string_step(struct slat_vcpu *vcpu, const struct slat_insn *insn, unsigned int count)
+static void move_string(struct slat_vcpu *vcpu, const struct slat_insn *insn, unsigned int count)
 {
 	u64 step = (u64)count * insn->opsize;
-	u64 left = slat_string_left(vcpu, insn);
 
 	if (vcpu->rflags & X86_EFLAGS_DF)
 		step = -step;
@@ -261,9 +260,23 @@ bool slat_string_step(struct slat_vcpu *vcpu, const struct slat_insn *insn, unsi
 		add_to_reg(vcpu, insn, SLAT_RSI, step);
 	if (insn->flags & SLAT_INSN_STR_DST)
 		add_to_reg(vcpu, insn, SLAT_RDI, step);
-	if (!has_rep(insn))
-		return true;
+	if (has_rep(insn))
+		add_to_reg(vcpu, insn, SLAT_RCX, -(u64)count);
+}
+
+bool slat_string_commit(struct slat_vcpu *vcpu, const struct slat_insn *insn, unsigned int count,
+			bool found)
+{
+	u64 left = slat_string_left(vcpu, insn);
+
 	/* the VMM may have set a smaller rCX meanwhile */
-	add_to_reg(vcpu, insn, SLAT_RCX, -min_t(u64, count, left));
-	return left <= count;
+	move_string(vcpu, insn, min_t(u64, count, left));
+	if (left <= count || found) {
+		slat_vcpu_skip(vcpu, vcpu->rip + insn->len);
+		return true;
+	}
+	/* tracing sees each iteration */
+	if (vcpu->rflags & X86_EFLAGS_TF)
+		slat_hw->single_stepped(vcpu);
+	return false;
 }

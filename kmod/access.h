@@ -99,10 +99,15 @@ int slat_fetch(struct slat_vcpu *vcpu, struct slat_insn *insn, u8 *bytes, unsign
 u64 slat_string_left(struct slat_vcpu *vcpu, const struct slat_insn *insn);
 
 /**
- * slat_string_step() - move rSI, rDI and, with REP, rCX past @count elements
+ * slat_string_commit() - a string instruction has done @count elements
+ * @insn:	at rip
+ * @found:	they ended it, whatever is left
+ *
+ * Moves rSI, rDI and, with REP, rCX; rip when that was all.
  * Return: false when there are more for REP.
  */
-bool slat_string_step(struct slat_vcpu *vcpu, const struct slat_insn *insn, unsigned int count);
+bool slat_string_commit(struct slat_vcpu *vcpu, const struct slat_insn *insn, unsigned int count,
+			bool found);
 
 /**
  * slat_fetch_failed() - what an exit handler returns when slat_fetch() did not work

@@ -73,14 +73,6 @@ static int register_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	return exit_to_vmm(vcpu, exit->io.port, exit->io.in);
 }
 
-static void finish_chunk(struct slat_vcpu *vcpu)
-{
-	struct slat_io *io = &vcpu->io;
-
-	if (slat_string_step(vcpu, &io->insn, io->count))
-		slat_vcpu_skip(vcpu, io->next_rip);
-}
-
 /* String operands in something else than memory would need an exit for each element. */
 static int not_memory(struct slat_vcpu *vcpu)
 {
@@ -100,7 +92,7 @@ static int complete_ins(struct slat_vcpu *vcpu)
 		err = slat_gpa_write(vcpu->vm, dst[1].gpa, data + dst[0].len, dst[1].len);
 	if (err)
 		return err == -ENOENT ? not_memory(vcpu) : err;
-	finish_chunk(vcpu);
+	slat_string_commit(vcpu, &vcpu->io.insn, vcpu->io.count, false);
 	return 1;
 }
 
@@ -129,13 +121,13 @@ static int outs_exit(struct slat_vcpu *vcpu, u16 port, const struct slat_fragmen
 		err = slat_gpa_read(vcpu->vm, src[1].gpa, data + src[0].len, src[1].len);
 	if (err)
 		return err == -ENOENT ? not_memory(vcpu) : err;
-	finish_chunk(vcpu);
+	slat_string_commit(vcpu, &vcpu->io.insn, vcpu->io.count, false);
 	return exit_to_vmm(vcpu, port, false);
 }
 
 /*
  * How many elements to do at once: what lies upwards in the same page, before
- * the offset wraps around or leaves the segment.  0: REP with rCX = 0.
+ * the offset wraps around or leaves the segment.
  */
 static unsigned int chunk_count(struct slat_vcpu *vcpu, const struct slat_insn *insn,
 				unsigned int access, u64 offset, u64 linear)
@@ -146,8 +138,8 @@ static unsigned int chunk_count(struct slat_vcpu *vcpu, const struct slat_insn *
 	u64 room = min_t(u64, PAGE_SIZE - offset_in_page(linear) - 1, last - offset) + 1;
 	unsigned int count;
 
-	if (left <= 1 || (vcpu->rflags & X86_EFLAGS_DF))
-		return min_t(u64, left, 1);
+	if (left <= 1 || (vcpu->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF)))
+		return 1;
 	count = clamp_t(u64, room / insn->opsize, 1, left);
 	return slat_linear_ok(vcpu, seg, offset, count * insn->opsize, access) ? count : 1;
 }
@@ -191,10 +183,9 @@ static int string_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 		return 1;
 
 	io->rip = slat_linear_rip(vcpu);
-	io->next_rip = vcpu->rip + io->insn.len;
 	io->size = io->insn.opsize;
 	if (!slat_string_left(vcpu, &io->insn)) {
-		slat_vcpu_skip(vcpu, io->next_rip);
+		slat_vcpu_skip(vcpu, vcpu->rip + io->insn.len);
 		return 1;
 	}
 	err = find_chunk(vcpu, fragment);

@@ -14,7 +14,7 @@ struct slat_vcpu;
  * struct slat_io - a port access that the VMM carries out
  * @rip:	linear address of the instruction: when it is another one on
  *		completion, the VMM has moved the guest on and nothing is completed
- * @next_rip:	of the instruction after it
+ * @next_rip:	IN, OUT: of the instruction after it
  * @size:	bytes per element
  * @count:	INS: elements of this exit
  * @insn:	INS: the instruction

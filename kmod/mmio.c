@@ -366,16 +366,15 @@ static void commit_registers(struct slat_vcpu *vcpu, const struct outcome *out)
 	struct slat_mmio *mmio = &vcpu->mmio;
 	const struct slat_insn *insn = &mmio->insn;
 	u64 *gpr = vcpu->gpr;
-	bool done = true;
 
 	vcpu->rflags = out->rflags;
 	if (out->reg != SLAT_INSN_NO_REG)
 		gpr[out->reg] = slat_insn_set_reg(gpr[out->reg], out->size, out->high, out->value);
+	mmio->more = false;
 	if (is_string(insn))
-		done = slat_string_step(vcpu, insn, 1) || found(insn, out->rflags);
-	if (done)
+		mmio->more = !slat_string_commit(vcpu, insn, 1, found(insn, out->rflags));
+	else
 		slat_vcpu_skip(vcpu, vcpu->rip + insn->len);
-	mmio->more = !done;
 }
 
 /* Rights are cleared first, for nothing is left to do about it on completion. */
