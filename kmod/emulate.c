@@ -33,11 +33,11 @@ enum {
 	RM0	= BIT(17),	/* only its address matters */
 	RM1	= BIT(18),
 	RM2	= BIT(19),
-	RM4	= BIT(20),	/* at most */
+	RM4	= BIT(20),
 	/* which forms are this instruction at all */
 	NO64	= BIT(21),	/* #UD in 64-bit mode */
-	ONLY64	= BIT(22),	/* another instruction elsewhere */
-	F3	= BIT(23),	/* another without F3, or with REX.B */
+	ONLY64	= BIT(22),	/* another elsewhere, vendors differ with 66 */
+	F3	= BIT(23),	/* another without F3 */
 	NP	= BIT(24),	/* another, or #UD, with 66, F2 or F3 */
 	GRP	= BIT(25),	/* op is an index into groups[] */
 };
@@ -363,24 +363,6 @@ static int lookup(struct decoder *d, u8 opcode, struct opcode *e)
 	return 0;
 }
 
-/* Is it an instruction that slat decodes, given its prefixes? */
-static int check_form(const struct decoder *d, const struct slat_insn *insn,
-		      const struct opcode *e)
-{
-	bool is_64 = d->mode == SLAT_INSN_64;
-	u16 rep = insn->flags & (SLAT_INSN_REP | SLAT_INSN_REPNE);
-
-	if (e->op == OP_UD || (is_64 && (e->flags & NO64)))
-		return -EINVAL;
-	if (e->op == SLAT_OP_NONE || (!is_64 && (e->flags & ONLY64)))
-		return -EOPNOTSUPP;
-	if ((e->flags & NP) && (rep || d->data_prefix))
-		return -EOPNOTSUPP;
-	if ((e->flags & F3) && (rep != SLAT_INSN_REP || (d->rex & REX_B)))
-		return -EOPNOTSUPP;
-	return 0;
-}
-
 static u8 operand_size(const struct decoder *d, u32 flags)
 {
 	if (flags & B)
@@ -392,6 +374,26 @@ static u8 operand_size(const struct decoder *d, u32 flags)
 	if ((d->mode == SLAT_INSN_16) != d->data_prefix && !(flags & MIN4))
 		return 2;
 	return d->mode == SLAT_INSN_64 && (flags & D64) ? 8 : 4;
+}
+
+/* Is it an instruction that slat decodes, given its prefixes? */
+static int check_form(const struct decoder *d, const struct slat_insn *insn,
+		      const struct opcode *e)
+{
+	bool is_64 = d->mode == SLAT_INSN_64;
+	u16 rep = insn->flags & (SLAT_INSN_REP | SLAT_INSN_REPNE);
+
+	if (e->op == OP_UD || (is_64 && (e->flags & NO64)))
+		return -EINVAL;
+	if (e->op == SLAT_OP_NONE)
+		return -EOPNOTSUPP;
+	if ((e->flags & ONLY64) && (!is_64 || operand_size(d, e->flags) == 2))
+		return -EOPNOTSUPP;
+	if ((e->flags & NP) && (rep || d->data_prefix))
+		return -EOPNOTSUPP;
+	if ((e->flags & F3) && rep != SLAT_INSN_REP)
+		return -EOPNOTSUPP;
+	return 0;
 }
 
 static void set_sizes(const struct decoder *d, struct slat_insn *insn, u32 flags)
@@ -406,7 +408,7 @@ static void set_sizes(const struct decoder *d, struct slat_insn *insn, u32 flags
 		insn->opsize = 1;
 	else if (flags & RM2)
 		insn->opsize = 2;
-	else if ((flags & RM4) && size > 4)
+	else if (flags & RM4)
 		insn->opsize = 4;
 
 	switch (d->mode) {

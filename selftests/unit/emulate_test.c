@@ -44,10 +44,10 @@ static bool same(const struct slat_insn *a, const struct slat_insn *b)
 
 static void print_insn(const char *what, const struct slat_insn *insn)
 {
-	fprintf(stderr, "#   %s op %u len %u flags %#x opsize %u regsize %u addrsize %u seg %u reg %u rm %u base %u index %u scale %u disp %#llx imm %#llx\n",
-	       what, insn->op, insn->len, insn->flags, insn->opsize, insn->regsize,
-	       insn->addrsize, insn->seg, insn->reg, insn->rm, insn->base, insn->index,
-	       insn->scale, insn->disp, insn->imm);
+	fprintf(stderr, "#   %s op %u len %u flags %#x size %u reg %u address %u, ", what,
+		insn->op, insn->len, insn->flags, insn->opsize, insn->regsize, insn->addrsize);
+	fprintf(stderr, "reg %u rm %u, %u:%u+%u*%u %#llx, imm %#llx\n", insn->reg, insn->rm,
+		insn->seg, insn->base, insn->index, 1 << insn->scale, insn->disp, insn->imm);
 }
 
 static bool form_agrees(const struct form *form, const u8 *bytes, u8 len)
@@ -193,7 +193,7 @@ static const struct raw refused[] = {
 	/* legal but not decoded */
 	RAW("\x90", ANY, -EOPNOTSUPP),			/* nop */
 	RAW("\xf2\x90", ANY, -EOPNOTSUPP),
-	RAW("\xf3\x41\x90", SLAT_INSN_64, -EOPNOTSUPP),	/* xchg r8, rax */
+	RAW("\x41\x90", SLAT_INSN_64, -EOPNOTSUPP),	/* xchg r8, rax */
 	RAW("\xff\x33", ANY, -EOPNOTSUPP),		/* push m */
 	RAW("\x8f\x03", ANY, -EOPNOTSUPP),		/* pop m */
 	RAW("\xff\x13", ANY, -EOPNOTSUPP),		/* call m */
@@ -201,6 +201,7 @@ static const struct raw refused[] = {
 	RAW("\xd1\x23", ANY, -EOPNOTSUPP),		/* shl */
 	RAW("\x8c\x03", ANY, -EOPNOTSUPP),		/* mov m, seg */
 	RAW("\x63\x03", SLAT_INSN_32, -EOPNOTSUPP),	/* arpl */
+	RAW("\x66\x63\x03", SLAT_INSN_64, -EOPNOTSUPP),	/* 2 bytes or 4 */
 	RAW("\xc7\xf8\x01\x01\x01\x01", ANY, -EOPNOTSUPP),	/* xbegin */
 	RAW("\x0f\x10\x03", ANY, -EOPNOTSUPP),		/* movups */
 	RAW("\xf3\x0f\x6f\x03", ANY, -EOPNOTSUPP),	/* movdqu */
@@ -323,6 +324,8 @@ TEST(odd_encodings)
 	EXPECT_EQ(0, insn.rm);
 	DECODE("\xf0\x0f\x22\xc1", SLAT_INSN_32);	/* AMD's mov cr8, ecx */
 	EXPECT_EQ(8, insn.reg);
+	DECODE("\xf3\x41\x90", SLAT_INSN_64);		/* a CPU does not exchange r8 */
+	EXPECT_EQ(SLAT_OP_PAUSE, insn.op);
 	DECODE("\x48\xed", SLAT_INSN_64);		/* IN has no 8-byte form */
 	EXPECT_EQ(4, insn.opsize);
 	DECODE("\x63\x03", SLAT_INSN_64);		/* MOVSXD without W */
