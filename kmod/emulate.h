@@ -176,6 +176,12 @@ u64 slat_insn_ea(const struct slat_insn *insn, const u64 gpr[16], u64 next_rip);
 /* Offset in ES of the operand at rDI, for SLAT_INSN_STR_DST. */
 u64 slat_insn_string_dst(const struct slat_insn *insn, const u64 gpr[16]);
 
+/* The bits of an operand of @size bytes, 1 to 8. */
+static inline u64 slat_size_mask(u8 size)
+{
+	return ~0ULL >> (64 - 8 * size);
+}
+
 /*
  * Value of @reg as an operand of @size bytes, and the register's new value
  * after such a write: 4 bytes clear the upper half, 1 and 2 keep the rest.
