@@ -3,6 +3,9 @@
  * Putting a vCPU into a mode with everything that needs: segments, page
  * tables, descriptor tables in guest memory. The guest's page tables identity
  * map RAM and VM_MMIO_GPA, writable and open to user mode.
+ *
+ * As with KVM, an I/O or MMIO exit is only finished by the next KVM_RUN, which
+ * may overwrite registers: finish it before entering something else.
  */
 #ifndef SLAT_TEST_GUEST_H
 #define SLAT_TEST_GUEST_H

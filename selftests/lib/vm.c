@@ -124,6 +124,22 @@ void *mem_alloc(size_t size)
 	return mem;
 }
 
+void *mem_before_hole(size_t size)
+{
+	size_t pages = (size + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
+	uint8_t *mem = mem_alloc(pages + PAGE_SIZE);
+
+	REQUIRE(!mprotect(mem + pages, PAGE_SIZE, PROT_NONE), "mprotect: %s",
+		strerror(errno));
+	return mem + pages - size;
+}
+
+/* Never mapped; not canonical; the kernel's; the last bytes there are. */
+const void *const bad_pointers[] = {
+	(void *)8, (void *)0x800000000000, (void *)0xffff888000000000,
+	(void *)-8, NULL,
+};
+
 /* --- VMs */
 
 struct vm *vm_create_empty(void)

@@ -93,6 +93,11 @@ const struct kvm_cpuid_entry2 *slat_cpuid(uint32_t function, uint32_t index);
 /* Anonymous memory, zeroed, not populated, page-aligned. */
 void *mem_alloc(size_t size);
 
+/* size bytes that end where an inaccessible page begins. */
+void *mem_before_hole(size_t size);
+/* Pointers that no ioctl may follow: NULL ends the list. */
+extern const void *const bad_pointers[];
+
 /* A VM with VM_RAM_SIZE of RAM; and one without any slot. */
 struct vm *vm_create(void);
 struct vm *vm_create_empty(void);
