@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * User interface of slat, a nested-paging backend behind /dev/slat.
+ *
+ * The base interface is KVM's: the ioctls below are those of <linux/kvm.h>, with
+ * its numbers, structures and errors, and a program written for KVM runs by
+ * opening /dev/slat in place of /dev/kvm.  What slat adds has ioctls of its own,
+ * further down.  An ioctl that is not named in this file gives -ENOTTY.
+ *
+ * System (the fd of /dev/slat)
+ *   KVM_GET_API_VERSION      KVM_API_VERSION
+ *   KVM_CHECK_EXTENSION      0 for whatever is not built
+ *   KVM_CREATE_VM            type 0; -EINVAL for another, -EBUSY while somebody
+ *                            else (KVM) holds the CPU's virtualization
+ *   KVM_GET_VCPU_MMAP_SIZE   bytes to map of a vCPU fd
+ *   KVM_GET_SUPPORTED_CPUID  -E2BIG when nent is too small
+ *
+ * VM
+ *   KVM_CHECK_EXTENSION      as above
+ *   KVM_CREATE_VCPU          -EEXIST: id in use; -EINVAL: id or count too large
+ *   KVM_SET_USER_MEMORY_REGION
+ *                            create, move, delete; KVM_MEM_READONLY.
+ *                            -EINVAL: a flag not known, slot number, alignment,
+ *                            wrap, outside user space or the CPU's physical
+ *                            addresses, no such slot, a change of size, of host
+ *                            address or of KVM_MEM_READONLY; -EEXIST: overlaps
+ *                            another slot.
+ *                            KVM_MEM_LOG_DIRTY_PAGES is such an unknown flag
+ *                            until dirty logging is built.
+ *
+ * vCPU
+ *   KVM_RUN                  argument 0.  -EINTR: signal or immediate_exit, with
+ *                            exit_reason KVM_EXIT_INTR; -EFAULT: the guest
+ *                            touched a slot whose host memory is not there or
+ *                            does not allow the access
+ *   KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_FPU,
+ *   KVM_SET_FPU, KVM_GET_MSRS, KVM_SET_MSRS, KVM_SET_CPUID2, KVM_GET_CPUID2
+ *
+ * A VM belongs to the address space that made it: from another, every ioctl on
+ * it and on its vCPUs gives -EIO.
+ *
+ * slat's own structures begin with their size, as the caller was compiled with
+ * it; reserved fields and unknown flags must be 0.  -EINVAL: size below the
+ * first version's, or an unknown flag; -E2BIG: a larger size with a byte behind
+ * the known part that is not 0; -EFAULT: not readable or writable.
+ */
+#ifndef _UAPI_LINUX_SLAT_H
+#define _UAPI_LINUX_SLAT_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define SLAT_IOCTL_TYPE		0xBD
+
+/**
+ * struct slat_stats - what happened in a VM so far
+ * @size:	in: sizeof(struct slat_stats)
+ * @flags:	in: must be 0
+ * @exits:	exits from guest mode, whatever became of them
+ * @user_exits:	returns of KVM_RUN to the VMM
+ * @faults:	nested page faults on guest memory
+ * @retries:	faults that raced with a change and were taken again
+ * @mmio_exits:	KVM_EXIT_MMIO returns
+ * @io_exits:	KVM_EXIT_IO returns
+ * @leaves:	pages mapped in the nested tables now
+ * @tables:	pages that the nested tables themselves take now
+ * @flushes:	times that running vCPUs had to be stopped to drop translations
+ * @levels:	levels of the nested tables
+ * @reserved:	0
+ *
+ * The counters of different vCPUs are read one after the other, not at one
+ * instant.
+ */
+struct slat_stats {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 exits;
+	__aligned_u64 user_exits;
+	__aligned_u64 faults;
+	__aligned_u64 retries;
+	__aligned_u64 mmio_exits;
+	__aligned_u64 io_exits;
+	__aligned_u64 leaves;
+	__aligned_u64 tables;
+	__aligned_u64 flushes;
+	__u32 levels;
+	__u32 reserved;
+};
+
+/* sizeof(struct slat_stats) of the first version, the least that is accepted. */
+#define SLAT_STATS_SIZE_VER0	88
+
+/**
+ * SLAT_GET_STATS - read the counters of a VM
+ *
+ * On a VM fd.  Fills in &struct slat_stats behind @flags, up to @size bytes.
+ *
+ * Return: 0, or the errors of the head of this file.
+ */
+#define SLAT_GET_STATS		_IOWR(SLAT_IOCTL_TYPE, 0x00, struct slat_stats)
+
+#endif
