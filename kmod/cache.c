@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Table pages: allocation, their descriptors, and stacks of them. */
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/swap.h>
+
+#include "table.h"
+
+struct slat_table *slat_table_alloc(void)
+{
+	struct slat_table *table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+
+	if (!table)
+		return NULL;
+	table->entry = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!table->entry) {
+		kfree(table);
+		return NULL;
+	}
+	set_page_private(virt_to_page(table->entry), (unsigned long)table);
+	return table;
+}
+
+void slat_table_free(struct slat_table *table)
+{
+	set_page_private(virt_to_page(table->entry), 0);
+	free_page((unsigned long)table->entry);
+	kfree(table);
+}
+
+struct slat_table *slat_table_of(u64 pfn)
+{
+	return (struct slat_table *)page_private(pfn_to_page(pfn));
+}
+
+u64 slat_table_pfn(const struct slat_table *table)
+{
+	return virt_to_phys(table->entry) >> PAGE_SHIFT;
+}
+
+void slat_host_page_return(u64 pfn, bool accessed, bool dirty)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	/* The zero page has no state of its own. */
+	if (PageReserved(page))
+		return;
+	/*
+	 * Only the flag: set_page_dirty() may sleep.  The host's own entry was
+	 * dirtied when the page was got for write, and whoever cleans it
+	 * invalidates us first.
+	 */
+	if (dirty)
+		SetPageDirty(page);
+	if (accessed)
+		mark_page_accessed(page);
+}
+
+void slat_cache_init(struct slat_cache *cache)
+{
+	INIT_LIST_HEAD(&cache->tables);
+	cache->nr = 0;
+}
+
+int slat_cache_fill(struct slat_cache *cache, unsigned int min)
+{
+	while (cache->nr < min) {
+		struct slat_table *table = slat_table_alloc();
+
+		if (!table)
+			return -ENOMEM;
+		slat_cache_put(cache, table);
+	}
+	return 0;
+}
+
+struct slat_table *slat_cache_take(struct slat_cache *cache)
+{
+	struct slat_table *table = list_first_entry_or_null(&cache->tables,
+							    struct slat_table, link);
+
+	if (table) {
+		list_del(&table->link);
+		cache->nr--;
+	}
+	return table;
+}
+
+void slat_cache_put(struct slat_cache *cache, struct slat_table *table)
+{
+	list_add(&table->link, &cache->tables);
+	cache->nr++;
+}
+
+void slat_cache_drain(struct slat_cache *cache)
+{
+	struct slat_table *table;
+
+	while ((table = slat_cache_take(cache)))
+		slat_table_free(table);
+}

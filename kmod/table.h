@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Nested page tables: what the layers above see of them.
+ *
+ * One struct slat_mmu per VM holds the lock, the cut generation and the chosen
+ * format; a struct slat_root is one tree under it.  The operations are compiled
+ * once per format (table_tmpl.h) and reached through one pointer per range.
+ *
+ * An operation that takes away a right opens a struct slat_gather, passes it
+ * down, and closes it with slat_gather_finish() (vm.h) when no table lock is
+ * held: that stops the CPUs that may still use the old translations and then
+ * frees the tables that were unlinked.
+ */
+#ifndef SLAT_TABLE_H
+#define SLAT_TABLE_H
+
+#include <linux/atomic.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+
+#include "cache.h"
+#include "entry.h"
+
+/**
+ * struct slat_table - one page of entries
+ * @entry:	the SLAT_ENTRIES entries that the hardware walks
+ * @link:	in a gather once unlinked, in a cache before use
+ * @base:	first gfn that the table covers
+ * @level:	level of the entries
+ * @live:	present entries; exact while the table lock is held for write
+ */
+struct slat_table {
+	u64 *entry;
+	struct list_head link;
+	u64 base;
+	unsigned int level;
+	atomic_t live;
+};
+
+/**
+ * struct slat_root - the top of one tree
+ * @table:	the page that the hardware's root pointer names
+ */
+struct slat_root {
+	struct slat_table *table;
+};
+
+/**
+ * struct slat_mmu - what all tables of a VM share
+ * @lock:	the table lock.  Read: faults, which only add; write: all that cuts
+ * @ops:	the format
+ * @levels:	of every tree
+ * @cut_gen:	counts the cuts, written by set_entry() alone, under @lock for
+ *		write.  A CPU that runs the VM has flushed once its own record has
+ *		caught up with it (design.md, "Concurrency and flushing")
+ * @inval_count: notifier invalidations under way, under @lock
+ * @inval_seq:	counts those that ended; under @lock
+ * @inval_start: with @inval_end the hull of the host addresses being invalidated
+ * @inval_end:	exclusive
+ * @leaves:	leaves in all trees
+ * @tables:	table pages in all trees
+ */
+struct slat_mmu {
+	rwlock_t lock;
+	const struct slat_table_ops *ops;
+	unsigned int levels;
+	u64 cut_gen;
+
+	unsigned int inval_count;
+	unsigned long inval_seq;
+	unsigned long inval_start;
+	unsigned long inval_end;
+
+	atomic_long_t leaves;
+	atomic_long_t tables;
+};
+
+/**
+ * struct slat_gather - what a series of cuts leaves to do
+ * @mmu:	whose
+ * @freed:	unlinked tables, to be freed once no CPU can walk them
+ */
+struct slat_gather {
+	struct slat_mmu *mmu;
+	struct list_head freed;
+};
+
+static inline void slat_gather_init(struct slat_gather *gather, struct slat_mmu *mmu)
+{
+	gather->mmu = mmu;
+	INIT_LIST_HEAD(&gather->freed);
+}
+
+/**
+ * struct slat_map - one leaf to enter
+ * @gfn:	guest frame
+ * @pfn:	host frame
+ * @rights:	SLAT_R, SLAT_W, SLAT_X
+ * @cache:	tables for the path, at least levels - 1 of them
+ */
+struct slat_map {
+	u64 gfn;
+	u64 pfn;
+	unsigned int rights;
+	struct slat_cache *cache;
+};
+
+/**
+ * struct slat_zap - a range to empty
+ * @first:	first gfn
+ * @last:	last gfn, inclusive
+ * @next:	first gfn still to do, @first to begin with; moves on as the work proceeds
+ * @prune:	free the tables that the range covers and that end up empty
+ */
+struct slat_zap {
+	u64 first;
+	u64 last;
+	u64 next;
+	bool prune;
+};
+
+/**
+ * struct slat_leaf - what a tree says of a gfn
+ * @pfn:	host frame of the gfn itself, also within a larger leaf
+ * @level:	of the leaf; 0 when there is none
+ * @rights:	of the leaf
+ * @accessed:	A bit
+ * @dirty:	D bit
+ */
+struct slat_leaf {
+	u64 pfn;
+	unsigned int level;
+	unsigned int rights;
+	bool accessed;
+	bool dirty;
+};
+
+/**
+ * struct slat_table_ops - the operations on a tree, one set per format
+ * @map:	Enter a leaf, or widen the rights of the one that is there.
+ *		Context: mmu->lock held, read suffices.  Never cuts a right.
+ *		Return: 0; -EAGAIN: lost a race, or another frame is mapped there:
+ *		fault again; -ENOMEM: the cache ran dry.
+ * @zap:	Empty part of a range, moving A and D to the host pages.
+ *		Context: mmu->lock held for write.  Bounded work per call.
+ *		Return: 0 when done, -EAGAIN when @zap->next says where to go on.
+ * @read:	Look a gfn up.  Context: mmu->lock held, read suffices.
+ */
+struct slat_table_ops {
+	int (*map)(struct slat_mmu *mmu, struct slat_root *root, const struct slat_map *map);
+	int (*zap)(struct slat_mmu *mmu, struct slat_root *root, struct slat_zap *zap,
+		   struct slat_gather *gather);
+	void (*read)(struct slat_root *root, u64 gfn, struct slat_leaf *leaf);
+};
+
+extern const struct slat_table_ops npt_table_ops;
+
+/**
+ * slat_table_alloc() - one empty table page
+ *
+ * Charged to the caller's memory cgroup.  Context: process, may sleep.
+ * Return: the table, or NULL.
+ */
+struct slat_table *slat_table_alloc(void);
+
+/**
+ * slat_table_free() - give a table page back
+ * @table:	not reachable from any root, and flushed if it ever was
+ */
+void slat_table_free(struct slat_table *table);
+
+/**
+ * slat_table_of() - the descriptor behind a table page's frame number
+ * @pfn:	from a table entry
+ */
+struct slat_table *slat_table_of(u64 pfn);
+
+/** slat_table_pfn() - the frame number that entries and the hardware use. */
+u64 slat_table_pfn(const struct slat_table *table);
+
+/**
+ * slat_host_page_return() - hand a leaf's A and D bits to the host's page
+ * @pfn:	mapped by the leaf, which has just been cleared
+ * @accessed:	the A bit
+ * @dirty:	the D bit
+ *
+ * Context: table lock held for write; the page is still mapped by the host, since
+ * its notifier has to take that lock first.
+ */
+void slat_host_page_return(u64 pfn, bool accessed, bool dirty);
+
+#endif
