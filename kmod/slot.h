@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Memslots: which host memory of the VMM backs which guest frames.
+ *
+ * Readers look at an immutable snapshot under SRCU; a change builds the next
+ * snapshot and swaps it in.
+ */
+#ifndef SLAT_SLOT_H
+#define SLAT_SLOT_H
+
+#include <linux/kvm.h>
+#include <linux/types.h>
+
+struct slat_vm;
+
+#define SLAT_SLOTS_MAX	4096
+
+/**
+ * struct slat_slot - one memslot; only @going changes once it is published
+ * @gfn:	first guest frame
+ * @npages:	how many, not 0
+ * @hva:	first byte of the host memory behind it, page-aligned
+ * @id:		the VMM's number for it
+ * @flags:	KVM_MEM_READONLY or 0
+ * @going:	being deleted or moved: nothing may be mapped through it any more.
+ *		Written under mmu->lock
+ */
+struct slat_slot {
+	u64 gfn;
+	u64 npages;
+	unsigned long hva;
+	u32 id;
+	u32 flags;
+	bool going;
+};
+
+/**
+ * struct slat_hva - a slot, as the notifier looks for it
+ * @slot:	the slot
+ * @reach:	the highest last host address of this and all earlier elements
+ */
+struct slat_hva {
+	struct slat_slot *slot;
+	unsigned long reach;
+};
+
+/**
+ * struct slat_slots - a snapshot of all slots
+ * @nr:		how many
+ * @hva:	by ascending host address; these may overlap.  Behind @slot
+ * @slot:	by ascending gfn; these do not overlap
+ */
+struct slat_slots {
+	unsigned int nr;
+	struct slat_hva *hva;
+	struct slat_slot *slot[];
+};
+
+static inline u64 slat_slot_last(const struct slat_slot *slot)
+{
+	return slot->gfn + slot->npages - 1;
+}
+
+static inline unsigned long slat_slot_hva_last(const struct slat_slot *slot)
+{
+	return slot->hva + (slot->npages << PAGE_SHIFT) - 1;
+}
+
+static inline unsigned long slat_slot_hva(const struct slat_slot *slot, u64 gfn)
+{
+	return slot->hva + ((gfn - slot->gfn) << PAGE_SHIFT);
+}
+
+/**
+ * slat_slot_find() - the slot that covers @gfn, or NULL
+ *
+ * Context: vm->slots_srcu held for read, until the result is done with.
+ */
+struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn);
+
+/**
+ * slat_slots_hva_first() - where in @slots->hva a search by host address begins
+ *
+ * Return: an index; every slot that reaches @hva or further is at it or behind.
+ */
+unsigned int slat_slots_hva_first(const struct slat_slots *slots, unsigned long hva);
+
+/**
+ * slat_slot_set() - KVM_SET_USER_MEMORY_REGION
+ * @region:	already copied in, nothing checked
+ *
+ * All that can be refused is refused before the first change.  When a deletion,
+ * move or loss of rights returns, no CPU uses the old mapping and no kernel
+ * access to the old memory is under way.
+ *
+ * Context: process, in the VM's mm; takes vm->slots_lock.
+ * Return: 0, -EINVAL, -EEXIST, -ENOMEM (uapi/linux/slat.h says which when).
+ */
+int slat_slot_set(struct slat_vm *vm, const struct kvm_userspace_memory_region *region);
+
+/** slat_slots_init() - no slots.  Return: 0 or -ENOMEM. */
+int slat_slots_init(struct slat_vm *vm);
+
+/** slat_slots_destroy() - free what is left; nobody uses the VM any more. */
+void slat_slots_destroy(struct slat_vm *vm);
+
+#endif

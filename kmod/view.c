@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Views over the nested tables; so far the base view only. */
+#include <linux/sched.h>
+
+#include "view.h"
+#include "vm.h"
+
+int slat_view_init(struct slat_view *view, struct slat_vm *vm)
+{
+	struct slat_table *table = slat_table_alloc();
+
+	if (!table)
+		return -ENOMEM;
+	table->level = vm->mmu.levels;
+	view->vm = vm;
+	view->root.table = table;
+	atomic_long_inc(&vm->mmu.tables);
+	return 0;
+}
+
+void slat_view_destroy(struct slat_view *view)
+{
+	WARN_ON_ONCE(atomic_read(&view->root.table->live));
+	slat_table_free(view->root.table);
+	atomic_long_dec(&view->vm->mmu.tables);
+}
+
+int slat_view_map(struct slat_view *view, const struct slat_map *map)
+{
+	struct slat_mmu *mmu = &view->vm->mmu;
+
+	return mmu->ops->map(mmu, &view->root, map);
+}
+
+void slat_view_zap(struct slat_view *view, u64 first, u64 last, bool prune, bool may_sleep,
+		   struct slat_gather *gather)
+{
+	struct slat_mmu *mmu = &view->vm->mmu;
+	struct slat_zap zap = { .first = first, .last = last, .next = first, .prune = prune };
+	int ret;
+
+	do {
+		write_lock(&mmu->lock);
+		ret = mmu->ops->zap(mmu, &view->root, &zap, gather);
+		write_unlock(&mmu->lock);
+		if (ret == -EAGAIN && may_sleep)
+			cond_resched();
+	} while (ret == -EAGAIN);
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The life of a VM, its MMU notifier, and the flush that makes a cut final. */
+#include <linux/cpumask.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+
+#include <uapi/linux/slat.h>
+
+#include "hw.h"
+#include "vcpu.h"
+#include "vm.h"
+
+static DEFINE_PER_CPU(struct cpumask, kick_mask);
+
+static void kicked(void *unused)
+{
+	/* The interrupt itself took the CPU out of the guest. */
+}
+
+/* CPUs that are in the guest with translations older than @gen. */
+static void lagging_cpus(struct slat_vm *vm, u64 gen, struct cpumask *mask)
+{
+	struct slat_vcpu *vcpu;
+	unsigned long id;
+
+	cpumask_clear(mask);
+	xa_for_each(&vm->vcpus, id, vcpu) {
+		if (!READ_ONCE(vcpu->in_guest) || READ_ONCE(vcpu->flushed_gen) >= gen)
+			continue;
+		cpumask_set_cpu(READ_ONCE(vcpu->cpu), mask);
+	}
+}
+
+static void flush(struct slat_vm *vm)
+{
+	struct cpumask *mask;
+	u64 gen;
+
+	preempt_disable();
+	mask = this_cpu_ptr(&kick_mask);
+	gen = smp_load_acquire(&vm->mmu.cut_gen);
+	/*
+	 * Pairs with the barrier in enter() of vcpu.c: either we see in_guest, or
+	 * the vCPU sees the new generation and flushes before it enters.
+	 */
+	smp_mb();
+	lagging_cpus(vm, gen, mask);
+	if (!cpumask_empty(mask)) {
+		atomic64_inc(&vm->flushes);
+		smp_call_function_many(mask, kicked, NULL, true);
+	}
+	preempt_enable();
+}
+
+void slat_gather_finish(struct slat_vm *vm, struct slat_gather *gather)
+{
+	struct slat_table *table, *next;
+
+	flush(vm);
+	list_for_each_entry_safe(table, next, &gather->freed, link)
+		slat_table_free(table);
+}
+
+/* The notifier */
+
+static struct slat_vm *vm_of(struct mmu_notifier *mn)
+{
+	return container_of(mn, struct slat_vm, mn);
+}
+
+static void inval_begin(struct slat_mmu *mmu, unsigned long start, unsigned long end)
+{
+	write_lock(&mmu->lock);
+	/* One range that covers all in flight: they rarely overlap in time. */
+	if (mmu->inval_count++) {
+		mmu->inval_start = min(mmu->inval_start, start);
+		mmu->inval_end = max(mmu->inval_end, end);
+	} else {
+		mmu->inval_start = start;
+		mmu->inval_end = end;
+	}
+	write_unlock(&mmu->lock);
+}
+
+/* Drop what maps host addresses from @start to @last in one slot. */
+static void zap_slot(struct slat_vm *vm, const struct slat_slot *slot, unsigned long start,
+		     unsigned long last, bool may_sleep, struct slat_gather *gather)
+{
+	start = max(start, slot->hva);
+	last = min(last, slat_slot_hva_last(slot));
+	if (start > last)
+		return;
+	slat_view_zap(&vm->base, slot->gfn + ((start - slot->hva) >> PAGE_SHIFT),
+		      slot->gfn + ((last - slot->hva) >> PAGE_SHIFT), false, may_sleep, gather);
+}
+
+static void zap_hva_range(struct slat_vm *vm, unsigned long start, unsigned long last,
+			  bool may_sleep)
+{
+	const struct slat_slots *slots;
+	struct slat_gather gather;
+	unsigned int i;
+	int idx;
+
+	slat_gather_init(&gather, &vm->mmu);
+	idx = srcu_read_lock(&vm->slots_srcu);
+	slots = srcu_dereference(vm->slots, &vm->slots_srcu);
+	for (i = slat_slots_hva_first(slots, start); i < slots->nr; i++) {
+		const struct slat_slot *slot = slots->hva[i].slot;
+
+		if (slot->hva > last)
+			break;
+		zap_slot(vm, slot, start, last, may_sleep, &gather);
+	}
+	srcu_read_unlock(&vm->slots_srcu, idx);
+	slat_gather_finish(vm, &gather);
+}
+
+static int invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct slat_vm *vm = vm_of(mn);
+
+	/* First, so that no slot which the snapshot lacks lets a fault through. */
+	inval_begin(&vm->mmu, range->start, range->end);
+	zap_hva_range(vm, range->start, range->end - 1, mmu_notifier_range_blockable(range));
+	return 0;
+}
+
+static void invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct slat_mmu *mmu = &vm_of(mn)->mmu;
+
+	write_lock(&mmu->lock);
+	mmu->inval_seq++;
+	WARN_ON_ONCE(!mmu->inval_count);
+	mmu->inval_count--;
+	write_unlock(&mmu->lock);
+}
+
+/*
+ * The address space goes away.  No vCPU runs: their threads were in it, and no
+ * other may run them.
+ */
+static void mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	zap_hva_range(vm_of(mn), 0, ULONG_MAX, true);
+}
+
+static const struct mmu_notifier_ops notifier_ops = {
+	.invalidate_range_start = invalidate_start,
+	.invalidate_range_end = invalidate_end,
+	.release = mm_release,
+};
+
+/* Life cycle */
+
+static void mmu_init(struct slat_mmu *mmu)
+{
+	rwlock_init(&mmu->lock);
+	mmu->ops = slat_hw->table_ops;
+	mmu->levels = slat_hw_levels;
+	mmu->cut_gen = 1;
+}
+
+struct slat_vm *slat_vm_create(void)
+{
+	struct slat_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&vm->users, 1);
+	mutex_init(&vm->lock);
+	xa_init(&vm->vcpus);
+	mmu_init(&vm->mmu);
+
+	ret = slat_slots_init(vm);
+	if (ret)
+		goto err_free;
+	ret = slat_view_init(&vm->base, vm);
+	if (ret)
+		goto err_slots;
+	ret = slat_hw_get();
+	if (ret)
+		goto err_view;
+
+	vm->mm = current->mm;
+	vm->mn.ops = &notifier_ops;
+	ret = mmu_notifier_register(&vm->mn, vm->mm);
+	if (ret)
+		goto err_hw;
+	mmgrab(vm->mm);
+	return vm;
+
+err_hw:
+	slat_hw_put();
+err_view:
+	slat_view_destroy(&vm->base);
+err_slots:
+	slat_slots_destroy(vm);
+err_free:
+	kfree(vm);
+	return ERR_PTR(ret);
+}
+
+static void destroy(struct slat_vm *vm)
+{
+	const u64 last = (1ULL << (vm->mmu.levels * SLAT_ENTRIES_LG2)) - 1;
+	struct slat_gather gather;
+	struct slat_vcpu *vcpu;
+	unsigned long id;
+
+	xa_for_each(&vm->vcpus, id, vcpu)
+		slat_vcpu_free(vcpu);
+	xa_destroy(&vm->vcpus);
+
+	/* While the notifier still vouches for the pages that the leaves map. */
+	slat_gather_init(&gather, &vm->mmu);
+	slat_view_zap(&vm->base, 0, last, true, true, &gather);
+	slat_gather_finish(vm, &gather);
+
+	mmu_notifier_unregister(&vm->mn, vm->mm);
+	mmdrop(vm->mm);
+	slat_hw_put();
+	slat_view_destroy(&vm->base);
+	slat_slots_destroy(vm);
+	kfree(vm);
+}
+
+void slat_vm_get(struct slat_vm *vm)
+{
+	refcount_inc(&vm->users);
+}
+
+void slat_vm_put(struct slat_vm *vm)
+{
+	if (refcount_dec_and_test(&vm->users))
+		destroy(vm);
+}
+
+void slat_vm_stats(struct slat_vm *vm, struct slat_stats *stats)
+{
+	struct slat_vcpu *vcpu;
+	unsigned long id;
+
+	xa_for_each(&vm->vcpus, id, vcpu) {
+		const struct slat_vcpu_stats *from = &vcpu->stats;
+
+		stats->exits += READ_ONCE(from->exits);
+		stats->user_exits += READ_ONCE(from->user_exits);
+		stats->faults += READ_ONCE(from->faults);
+		stats->retries += READ_ONCE(from->retries);
+		stats->mmio_exits += READ_ONCE(from->mmio_exits);
+		stats->io_exits += READ_ONCE(from->io_exits);
+	}
+	stats->leaves = atomic_long_read(&vm->mmu.leaves);
+	stats->tables = atomic_long_read(&vm->mmu.tables);
+	stats->flushes = atomic64_read(&vm->flushes);
+	stats->levels = vm->mmu.levels;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A virtual machine: memory, tables, vCPUs, and the MMU notifier that binds them. */
+#ifndef SLAT_VM_H
+#define SLAT_VM_H
+
+#include <linux/mmu_notifier.h>
+#include <linux/refcount.h>
+#include <linux/xarray.h>
+
+#include "locks.h"
+#include "slot.h"
+#include "table.h"
+#include "view.h"
+
+struct slat_vcpu;
+struct slat_stats;
+
+#define SLAT_VCPUS_MAX	1024
+
+/**
+ * struct slat_vm - a virtual machine
+ * @users:	file descriptors and vCPUs that hold it
+ * @mm:		the address space that made it; the only one that may use it
+ * @mn:		tells of changes in @mm
+ * @lock:	creation of vCPUs
+ * @vcpus:	id -> struct slat_vcpu; entries are only added while @users > 0
+ * @nr_vcpus:	entries of @vcpus, under @lock
+ * @slots_lock:	changes of the slots
+ * @slots_srcu:	readers of @slots, and of user memory found through it
+ * @slots:	the current snapshot
+ * @mmu:	what all nested tables share
+ * @base:	view 0
+ * @flushes:	counted by slat_gather_finish()
+ */
+struct slat_vm {
+	refcount_t users;
+	struct mm_struct *mm;
+	struct mmu_notifier mn;
+
+	struct mutex lock;
+	struct xarray vcpus;
+	unsigned int nr_vcpus;
+
+	struct mutex slots_lock;
+	struct srcu_struct slots_srcu;
+	struct slat_slots __rcu *slots;
+
+	struct slat_mmu mmu;
+	struct slat_view base;
+	atomic64_t flushes;
+};
+
+/**
+ * slat_vm_create() - a VM of current->mm
+ *
+ * Context: process.  Return: the VM, held once, or ERR_PTR(-ENOMEM, -EINTR).
+ */
+struct slat_vm *slat_vm_create(void);
+
+/** slat_vm_get() - hold it once more. */
+void slat_vm_get(struct slat_vm *vm);
+
+/** slat_vm_put() - let go; the last one frees.  Context: process, may sleep. */
+void slat_vm_put(struct slat_vm *vm);
+
+/**
+ * slat_gather_finish() - make cuts final
+ * @gather:	opened by slat_gather_init() on this VM's mmu
+ *
+ * Waits until no CPU uses a translation that was cut before the call, by this
+ * gather or by another one: a caller that found nothing to cut because somebody
+ * else was faster may rely on it as well.  Then frees the unlinked tables.
+ *
+ * Context: mmu->lock not held, interrupts on; does not sleep.
+ */
+void slat_gather_finish(struct slat_vm *vm, struct slat_gather *gather);
+
+/** slat_vm_stats() - fill in the counters, from exits on. */
+void slat_vm_stats(struct slat_vm *vm, struct slat_stats *stats);
+
+/** slat_mmu_retry() - may a page that was looked up since @seq was read be mapped?
+ * @seq:	mmu->inval_seq from before the look-up
+ * @hva:	host address of the page
+ *
+ * Context: mmu->lock held.  Return: true when the look-up must be repeated.
+ */
+static inline bool slat_mmu_retry(const struct slat_mmu *mmu, unsigned long seq,
+				  unsigned long hva)
+{
+	lockdep_assert_held(&mmu->lock);
+	return (mmu->inval_count && hva >= mmu->inval_start && hva < mmu->inval_end) ||
+	       mmu->inval_seq != seq;
+}
+
+#endif
