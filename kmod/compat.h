@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The seam to the kernel: what differs between kernels, and what they provide for
+ * KVM only.  Features are probed, versions are not compared: stable kernels take
+ * API changes back.
+ */
+#ifndef SLAT_COMPAT_H
+#define SLAT_COMPAT_H
+
+/* For guest_state_enter_irqoff(), guest_timing_enter_irqoff() and their ends. */
+#include <linux/kvm_host.h>
+#ifdef CONFIG_KVM_XFER_TO_GUEST_WORK
+#include <linux/entry-kvm.h>
+#endif
+#include <linux/sched/signal.h>
+#include <asm/fpu/api.h>
+#include <asm/mce.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor.h>
+
+/* Exported, but declared in no public header: the bits of MXCSR that the CPU has. */
+extern unsigned int mxcsr_feature_mask;
+
+/**
+ * slat_guest_work_pending() - does something have to happen before guest mode?
+ *
+ * Signals, rescheduling, task work.  Context: interrupts off.
+ */
+static inline bool slat_guest_work_pending(void)
+{
+#ifdef CONFIG_KVM_XFER_TO_GUEST_WORK
+	return __xfer_to_guest_mode_work_pending();
+#else
+	return signal_pending(current) || need_resched();
+#endif
+}
+
+/**
+ * slat_guest_work() - do what slat_guest_work_pending() tells of
+ *
+ * Context: process, may sleep.  Return: 0, or -EINTR for a signal.
+ */
+int slat_guest_work(void);
+
+/* The guest's machine check was the host's, and is handled as such. */
+static inline void slat_machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	/* As if user code was interrupted: the kernel itself is in good order. */
+	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+
+	do_machine_check(&regs);
+#endif
+}
+
+/* What the guest taught the branch predictor must not steer the VMM (VMSCAPE). */
+static inline void slat_ibpb_on_return(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
+
+#endif

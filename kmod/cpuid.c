@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* CPUID: what slat can give a guest, and what a guest was given. */
+#include <asm/cpufeature.h>
+#include <asm/fpu/xcr.h>
+#include <asm/processor.h>
+
+#include "vcpu.h"
+
+#define F(name)		BIT(X86_FEATURE_##name & 31)
+
+/*
+ * A feature is here when a guest can use it without slat doing anything, or when
+ * slat does what it needs.  The host's CPUID is cut down to these.
+ */
+#define LEAF1_EDX	(F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(CX8) | \
+			 F(APIC) | F(SEP) | F(PGE) | F(CMOV) | F(PAT) | F(PSE36) | F(CLFLUSH) | \
+			 F(MMX) | F(FXSR) | F(XMM) | F(XMM2))
+#define LEAF1_ECX	(F(XMM3) | F(PCLMULQDQ) | F(SSSE3) | F(FMA) | F(CX16) | F(PCID) | \
+			 F(XMM4_1) | F(XMM4_2) | F(MOVBE) | F(POPCNT) | F(AES) | F(XSAVE) | \
+			 F(AVX) | F(F16C) | F(RDRAND))
+#define LEAF7_EBX	(F(FSGSBASE) | F(BMI1) | F(AVX2) | F(SMEP) | F(BMI2) | F(ERMS) | \
+			 F(INVPCID) | F(AVX512F) | F(AVX512DQ) | F(RDSEED) | F(ADX) | F(SMAP) | \
+			 F(AVX512IFMA) | F(CLFLUSHOPT) | F(CLWB) | F(AVX512CD) | F(SHA_NI) | \
+			 F(AVX512BW) | F(AVX512VL))
+#define LEAF7_ECX	(F(AVX512VBMI) | F(UMIP) | F(AVX512_VBMI2) | F(GFNI) | F(VAES) | \
+			 F(VPCLMULQDQ) | F(AVX512_VNNI) | F(AVX512_BITALG) | \
+			 F(AVX512_VPOPCNTDQ) | F(LA57))
+#define LEAF7_EDX	(F(FSRM))
+#define EXT1_EDX	((LEAF1_EDX & 0x0183f3ff) | F(SYSCALL) | F(NX) | F(MMXEXT) | \
+			 F(FXSR_OPT) | F(GBPAGES) | F(LM))
+#define EXT1_ECX	(F(LAHF_LM) | F(CR8_LEGACY) | F(ABM) | F(SSE4A) | F(MISALIGNSSE) | \
+			 F(3DNOWPREFETCH))
+#define EXT7_EDX	(F(CONSTANT_TSC))
+/* XSAVE without XSAVES: supervisor state is never switched for a guest. */
+#define XSAVE_EAX	(F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1))
+
+#define XCR0_KNOWN	(XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM | \
+			 XFEATURE_MASK_AVX512)
+
+#define MAX_BASIC	0xd
+#define MAX_EXTENDED	0x80000008
+
+/* CR4 bits that come with a CPUID feature. */
+static const struct {
+	u64 bit;
+	u32 function;
+	u8 reg;		/* 1: EBX, 2: ECX */
+	u32 feature;
+} cr4_features[] = {
+	{ X86_CR4_PCIDE, 1, 2, F(PCID) },
+	{ X86_CR4_OSXSAVE, 1, 2, F(XSAVE) },
+	{ X86_CR4_FSGSBASE, 7, 1, F(FSGSBASE) },
+	{ X86_CR4_SMEP, 7, 1, F(SMEP) },
+	{ X86_CR4_SMAP, 7, 1, F(SMAP) },
+	{ X86_CR4_UMIP, 7, 2, F(UMIP) },
+	{ X86_CR4_LA57, 7, 2, F(LA57) },
+};
+
+#define CR4_ALWAYS	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
+			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | \
+			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
+
+u64 slat_cpuid_xcr0(void)
+{
+	if (!boot_cpu_has(X86_FEATURE_XSAVE) || !boot_cpu_has(X86_FEATURE_OSXSAVE))
+		return 0;
+	return xgetbv(XCR_XFEATURE_ENABLED_MASK) & XCR0_KNOWN;
+}
+
+bool slat_cpuid_xcr0_valid(u64 xcr0)
+{
+	const u64 avx512 = xcr0 & XFEATURE_MASK_AVX512;
+
+	if (xcr0 & ~slat_cpuid_xcr0() || !(xcr0 & XFEATURE_MASK_FP))
+		return false;
+	if ((xcr0 & XFEATURE_MASK_YMM) && !(xcr0 & XFEATURE_MASK_SSE))
+		return false;
+	return !avx512 || (avx512 == XFEATURE_MASK_AVX512 && (xcr0 & XFEATURE_MASK_YMM));
+}
+
+/* Bytes of an XSAVE area, not compacted, that holds @xcr0. */
+static u32 xsave_size(u64 xcr0)
+{
+	u32 size = sizeof(struct fxregs_state) + sizeof(struct xstate_header);
+	unsigned int i;
+
+	for (i = 2; i < 63; i++) {
+		u32 len, offset, ecx, edx;
+
+		if (!(xcr0 & BIT_ULL(i)))
+			continue;
+		cpuid_count(0xd, i, &len, &offset, &ecx, &edx);
+		size = max(size, offset + len);
+	}
+	return size;
+}
+
+/* Supported CPUID */
+
+static void host_cpuid(struct kvm_cpuid_entry2 *entry, u32 function, u32 index)
+{
+	*entry = (struct kvm_cpuid_entry2) { .function = function, .index = index };
+	cpuid_count(function, index, &entry->eax, &entry->ebx, &entry->ecx, &entry->edx);
+}
+
+static void clear(struct kvm_cpuid_entry2 *entry)
+{
+	entry->eax = 0;
+	entry->ebx = 0;
+	entry->ecx = 0;
+	entry->edx = 0;
+}
+
+static void leaf_1(struct kvm_cpuid_entry2 *entry)
+{
+	entry->ebx &= 0x0000ff00;	/* CLFLUSH size; the rest is the VMM's to say */
+	entry->ecx &= LEAF1_ECX;
+	entry->ecx |= F(HYPERVISOR);
+	entry->edx &= LEAF1_EDX;
+	if (!slat_cpuid_xcr0())
+		entry->ecx &= ~(F(XSAVE) | F(AVX) | F(FMA) | F(F16C));
+}
+
+static void leaf_7(struct kvm_cpuid_entry2 *entry)
+{
+	entry->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+	entry->eax = 0;
+	entry->ebx &= LEAF7_EBX;
+	entry->ecx &= LEAF7_ECX;
+	entry->edx &= LEAF7_EDX;
+}
+
+static void leaf_d(struct kvm_cpuid_entry2 *entry)
+{
+	const u64 xcr0 = slat_cpuid_xcr0();
+
+	entry->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+	switch (entry->index) {
+	case 0:
+		entry->eax = xcr0;
+		entry->ebx = xsave_size(xcr0);
+		entry->ecx = entry->ebx;
+		entry->edx = xcr0 >> 32;
+		break;
+	case 1:
+		entry->eax &= XSAVE_EAX;
+		entry->ebx = 0;
+		entry->ecx = 0;
+		entry->edx = 0;
+		break;
+	default:
+		entry->ecx &= BIT(1);	/* alignment; never supervisor state */
+		entry->edx = 0;
+	}
+}
+
+static void leaf_address_sizes(struct kvm_cpuid_entry2 *entry)
+{
+	const unsigned int table_bits = PAGE_SHIFT + SLAT_ENTRIES_LG2 * slat_hw_levels;
+
+	entry->eax &= 0xffff;
+	if ((entry->eax & 0xff) > table_bits)
+		entry->eax = (entry->eax & 0xff00) | table_bits;
+	entry->ebx = 0;
+	entry->ecx = 0;
+	entry->edx = 0;
+}
+
+static void cut_down(struct kvm_cpuid_entry2 *entry)
+{
+	switch (entry->function) {
+	case 0:
+		entry->eax = min_t(u32, entry->eax, MAX_BASIC);
+		break;
+	case 1:
+		leaf_1(entry);
+		break;
+	case 7:
+		leaf_7(entry);
+		break;
+	case 0xd:
+		leaf_d(entry);
+		break;
+	case 0x80000000:
+		entry->eax = min_t(u32, entry->eax, MAX_EXTENDED);
+		break;
+	case 0x80000001:
+		entry->ebx = 0;
+		entry->ecx &= EXT1_ECX;
+		entry->edx &= EXT1_EDX;
+		break;
+	case 0x80000002 ... 0x80000006:
+		break;	/* the CPU's name and caches */
+	case 0x80000007:
+		entry->eax = 0;
+		entry->ebx = 0;
+		entry->ecx = 0;
+		entry->edx &= EXT7_EDX;
+		break;
+	case 0x80000008:
+		leaf_address_sizes(entry);
+		break;
+	default:
+		clear(entry);
+	}
+}
+
+struct list {
+	struct kvm_cpuid_entry2 *entry;
+	unsigned int nr;
+	unsigned int max;
+};
+
+static bool add(struct list *list, u32 function, u32 index)
+{
+	struct kvm_cpuid_entry2 *entry;
+
+	if (list->nr == list->max)
+		return false;
+	entry = &list->entry[list->nr++];
+	host_cpuid(entry, function, index);
+	cut_down(entry);
+	return true;
+}
+
+/* The sub-leaves of 0xd that exist; 0 was added. */
+static bool add_xsave(struct list *list)
+{
+	const u64 xcr0 = slat_cpuid_xcr0();
+	unsigned int i;
+
+	if (!xcr0)
+		return true;
+	for (i = 1; i < 63; i++)
+		if ((i == 1 || (xcr0 & BIT_ULL(i))) && !add(list, 0xd, i))
+			return false;
+	return true;
+}
+
+static bool add_leaves(struct list *list, u32 first)
+{
+	const u32 max = first ? MAX_EXTENDED : MAX_BASIC;
+	const u32 last = min(cpuid_eax(first), max);
+	u32 function;
+
+	for (function = first; function <= last; function++) {
+		if (!add(list, function, 0))
+			return false;
+		if (function == 0xd && !add_xsave(list))
+			return false;
+	}
+	return true;
+}
+
+int slat_cpuid_supported(struct kvm_cpuid_entry2 *entry, unsigned int max)
+{
+	struct list list = { .entry = entry, .max = max };
+
+	if (!add_leaves(&list, 0) || !add_leaves(&list, 0x80000000))
+		return -E2BIG;
+	return list.nr;
+}
+
+/* The guest's CPUID */
+
+const struct kvm_cpuid_entry2 *slat_cpuid_find(struct slat_vcpu *vcpu, u32 function, u32 index)
+{
+	unsigned int i;
+
+	for (i = 0; i < vcpu->nr_cpuid; i++) {
+		const struct kvm_cpuid_entry2 *entry = &vcpu->cpuid[i];
+
+		if (entry->function == function &&
+		    (!(entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || entry->index == index))
+			return entry;
+	}
+	return NULL;
+}
+
+/* What follows the guest's own registers, whatever the VMM set. */
+static void follow_state(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
+{
+	struct slat_mode mode;
+
+	if (entry->function == 1) {
+		slat_hw->get_mode(vcpu, &mode);
+		entry->ecx &= ~F(OSXSAVE);
+		if (mode.cr4 & X86_CR4_OSXSAVE)
+			entry->ecx |= F(OSXSAVE);
+	} else if (entry->function == 0xd && entry->index == 0 && slat_cpuid_xcr0()) {
+		entry->ebx = xsave_size(vcpu->xcr0);
+	}
+}
+
+void slat_cpuid_exit(struct slat_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *found;
+	struct kvm_cpuid_entry2 entry = {};
+
+	found = slat_cpuid_find(vcpu, vcpu->gpr[SLAT_RAX], vcpu->gpr[SLAT_RCX]);
+	if (found) {
+		entry = *found;
+		follow_state(vcpu, &entry);
+	}
+	vcpu->gpr[SLAT_RAX] = entry.eax;
+	vcpu->gpr[SLAT_RBX] = entry.ebx;
+	vcpu->gpr[SLAT_RCX] = entry.ecx;
+	vcpu->gpr[SLAT_RDX] = entry.edx;
+}
+
+/* The guest's answer, as far as the host can back it. */
+static bool guest_has(struct slat_vcpu *vcpu, u32 function, u8 reg, u32 feature)
+{
+	const struct kvm_cpuid_entry2 *entry = slat_cpuid_find(vcpu, function, 0);
+	struct kvm_cpuid_entry2 host;
+
+	if (!entry)
+		return false;
+	host_cpuid(&host, function, 0);
+	cut_down(&host);
+	switch (reg) {
+	case 1:
+		return entry->ebx & host.ebx & feature;
+	case 2:
+		return entry->ecx & host.ecx & feature;
+	default:
+		return entry->edx & host.edx & feature;
+	}
+}
+
+u64 slat_cpuid_cr4(struct slat_vcpu *vcpu)
+{
+	u64 cr4 = CR4_ALWAYS;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cr4_features); i++)
+		if (guest_has(vcpu, cr4_features[i].function, cr4_features[i].reg,
+			      cr4_features[i].feature))
+			cr4 |= cr4_features[i].bit;
+	return cr4;
+}
+
+u64 slat_cpuid_efer(struct slat_vcpu *vcpu, bool guest)
+{
+	u64 efer = EFER_SCE | EFER_LMA;
+
+	if (guest ? guest_has(vcpu, 0x80000001, 3, F(LM)) : boot_cpu_has(X86_FEATURE_LM))
+		efer |= EFER_LME;
+	if (guest ? guest_has(vcpu, 0x80000001, 3, F(NX)) : boot_cpu_has(X86_FEATURE_NX))
+		efer |= EFER_NX;
+	if (guest ? guest_has(vcpu, 0x80000001, 3, F(FXSR_OPT)) :
+		    boot_cpu_has(X86_FEATURE_FXSR_OPT))
+		efer |= EFER_FFXSR;
+	return efer;
+}
+
+unsigned int slat_cpuid_phys_bits(struct slat_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *entry = slat_cpuid_find(vcpu, 0x80000008, 0);
+	const unsigned int bits = entry ? entry->eax & 0xff : 0;
+
+	/* What a CPU without the leaf has; anything wild is cut to what entries hold. */
+	return bits ? clamp(bits, 32U, 52U) : 36;
+}

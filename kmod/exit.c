@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What follows from each reason why the guest stopped. */
+#include <linux/string.h>
+#include <uapi/linux/kvm_para.h>
+#include <asm/traps.h>
+
+#include "access.h"
+#include "fault.h"
+#include "vcpu.h"
+
+int slat_exit_internal_error(struct slat_vcpu *vcpu, u32 suberror, const u8 *bytes,
+			     unsigned int nr)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = suberror;
+	run->emulation_failure.ndata = 0;
+	if (nr) {
+		/* As KVM lays it out: flags, then size and bytes in two more words. */
+		run->emulation_failure.ndata = 3;
+		run->emulation_failure.flags =
+			KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+		run->emulation_failure.insn_size = nr;
+		memset(run->emulation_failure.insn_bytes, 0x90,
+		       sizeof(run->emulation_failure.insn_bytes));
+		memcpy(run->emulation_failure.insn_bytes, bytes, nr);
+	}
+	return 0;
+}
+
+/*
+ * The instruction that exited.  False when there is none to act on, and *ret is what
+ * slat_exit_handle() returns: a fetch that fails just after the CPU's own fetch is
+ * a race, and the guest tries again.
+ */
+static bool decode(struct slat_vcpu *vcpu, struct slat_insn *insn, int *ret)
+{
+	u8 bytes[SLAT_INSN_MAX_LEN];
+	unsigned int nr = 0;
+
+	*ret = slat_fetch(vcpu, insn, bytes, &nr);
+	if (!*ret)
+		return true;
+	if (*ret == -EINVAL || *ret == -EOPNOTSUPP)
+		*ret = slat_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, bytes, nr);
+	else if (*ret == -ENOENT)
+		*ret = 1;
+	return false;
+}
+
+static int inject(struct slat_vcpu *vcpu, u8 vector, bool has_error)
+{
+	slat_vcpu_inject(vcpu, vector, has_error, 0);
+	return 1;
+}
+
+static u64 edx_eax(const struct slat_vcpu *vcpu)
+{
+	return (u32)vcpu->gpr[SLAT_RAX] | vcpu->gpr[SLAT_RDX] << 32;
+}
+
+static void set_edx_eax(struct slat_vcpu *vcpu, u64 value)
+{
+	vcpu->gpr[SLAT_RAX] = (u32)value;
+	vcpu->gpr[SLAT_RDX] = value >> 32;
+}
+
+/* The handlers of instructions: 0 when done, -EPERM for #GP. */
+
+static int do_msr(struct slat_vcpu *vcpu, bool write)
+{
+	const u32 index = vcpu->gpr[SLAT_RCX];
+	u64 value;
+
+	if (write)
+		return slat_msr_set(vcpu, index, edx_eax(vcpu), true) ? -EPERM : 0;
+	if (slat_msr_get(vcpu, index, &value))
+		return -EPERM;
+	set_edx_eax(vcpu, value);
+	return 0;
+}
+
+static int do_xsetbv(struct slat_vcpu *vcpu)
+{
+	const u64 value = edx_eax(vcpu);
+	struct slat_mode mode;
+
+	slat_hw->get_mode(vcpu, &mode);
+	if (mode.cpl || (u32)vcpu->gpr[SLAT_RCX] || !slat_cpuid_xcr0_valid(value))
+		return -EPERM;
+	vcpu->xcr0 = value;
+	return 0;
+}
+
+static int do_cr4(struct slat_vcpu *vcpu, const struct slat_insn *insn)
+{
+	const u64 value = vcpu->gpr[insn->rm];
+	struct slat_mode mode;
+	u64 changed;
+
+	slat_hw->get_mode(vcpu, &mode);
+	changed = value ^ mode.cr4;
+	if (value & ~slat_cpuid_cr4(vcpu))
+		return -EPERM;
+	if ((mode.efer & EFER_LMA) && (changed & (X86_CR4_PAE | X86_CR4_LA57)))
+		return -EPERM;
+	if ((changed & value & X86_CR4_PCIDE) &&
+	    (!(mode.efer & EFER_LMA) || (mode.cr3 & X86_CR3_PCID_MASK)))
+		return -EPERM;
+	slat_hw->set_cr4(vcpu, value);
+	return 0;
+}
+
+/* No hypercall is known; KVM's answers for that. */
+static void do_hypercall(struct slat_vcpu *vcpu)
+{
+	struct slat_mode mode;
+
+	slat_hw->get_mode(vcpu, &mode);
+	vcpu->gpr[SLAT_RAX] = mode.cpl ? -KVM_EPERM : -KVM_ENOSYS;
+}
+
+static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit,
+		   const struct slat_insn *insn)
+{
+	switch (exit->reason) {
+	case SLAT_EXIT_CPUID:
+		slat_cpuid_exit(vcpu);
+		return 0;
+	case SLAT_EXIT_MSR:
+		return do_msr(vcpu, exit->msr.write);
+	case SLAT_EXIT_XSETBV:
+		return do_xsetbv(vcpu);
+	case SLAT_EXIT_CR4:
+		return do_cr4(vcpu, insn);
+	case SLAT_EXIT_HYPERCALL:
+		do_hypercall(vcpu);
+		return 0;
+	default:
+		return 0;	/* HLT and what does nothing */
+	}
+}
+
+static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
+{
+	u64 next_rip = exit->next_rip;
+	struct slat_insn insn;
+	int ret;
+
+	/* Only MOV to CR4 has an operand that has to be looked up. */
+	if (!next_rip || exit->reason == SLAT_EXIT_CR4) {
+		if (!decode(vcpu, &insn, &ret))
+			return ret;
+		next_rip = vcpu->rip + insn.len;
+	}
+	if (execute(vcpu, exit, &insn))
+		return inject(vcpu, X86_TRAP_GP, true);
+	slat_vcpu_skip(vcpu, next_rip);
+	if (exit->reason != SLAT_EXIT_HLT)
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_HLT;
+	return 0;
+}
+
+static int fault(struct slat_vcpu *vcpu, const struct slat_exit *exit)
+{
+	const int ret = slat_fault(vcpu, exit->fault.gpa, exit->fault.access);
+
+	if (ret == SLAT_FAULT_MMIO)
+		return slat_mmio_exit(vcpu, exit->fault.gpa);
+	return ret < 0 ? ret : 1;
+}
+
+static int fail_entry(struct slat_vcpu *vcpu, const struct slat_exit *exit)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	run->fail_entry.hardware_entry_failure_reason = exit->code;
+	run->fail_entry.cpu = vcpu->cpu;
+	return 0;
+}
+
+static int unknown(struct slat_vcpu *vcpu, const struct slat_exit *exit)
+{
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	vcpu->run->hw.hardware_exit_reason = exit->code;
+	return 0;
+}
+
+static int shutdown(struct slat_vcpu *vcpu)
+{
+	vcpu->exception.pending = true;
+	vcpu->exception.vector = SLAT_TRIPLE_FAULT;
+	return 1;	/* the run loop ends it */
+}
+
+int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
+{
+	switch (exit->reason) {
+	case SLAT_EXIT_NOTHING:
+		return 1;
+	case SLAT_EXIT_FAULT:
+		return fault(vcpu, exit);
+	case SLAT_EXIT_IO:
+		return slat_io_exit(vcpu, exit);
+	case SLAT_EXIT_UD:
+		return inject(vcpu, X86_TRAP_UD, false);
+	case SLAT_EXIT_GP:
+		return inject(vcpu, X86_TRAP_GP, true);
+	case SLAT_EXIT_EXCEPTION:
+		slat_vcpu_inject(vcpu, exit->exception.vector, exit->exception.has_error,
+				 exit->exception.error);
+		return 1;
+	case SLAT_EXIT_SHUTDOWN:
+		return shutdown(vcpu);
+	case SLAT_EXIT_INVALID:
+		return fail_entry(vcpu, exit);
+	case SLAT_EXIT_UNKNOWN:
+		return unknown(vcpu, exit);
+	default:
+		return instruction(vcpu, exit);
+	}
+}

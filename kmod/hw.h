@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a CPU vendor's code provides, and the neutral words in which it tells what
+ * happened in the guest.
+ */
+#ifndef SLAT_HW_H
+#define SLAT_HW_H
+
+#include <linux/kvm.h>
+#include <linux/types.h>
+
+struct slat_vcpu;
+
+/* Why the guest stopped. */
+enum slat_exit_reason {
+	SLAT_EXIT_NOTHING,	/* a host event, dealt with: enter again */
+	SLAT_EXIT_FAULT,	/* nested page fault */
+	SLAT_EXIT_IO,
+	SLAT_EXIT_MSR,
+	SLAT_EXIT_CPUID,
+	SLAT_EXIT_HLT,
+	SLAT_EXIT_HYPERCALL,
+	SLAT_EXIT_XSETBV,
+	SLAT_EXIT_CR4,		/* MOV to CR4 */
+	SLAT_EXIT_SKIP,		/* an instruction that does nothing here */
+	SLAT_EXIT_UD,		/* an instruction that the guest does not have */
+	SLAT_EXIT_GP,		/* an instruction that the guest may not use */
+	SLAT_EXIT_EXCEPTION,	/* to be delivered to the guest after all */
+	SLAT_EXIT_SHUTDOWN,
+	SLAT_EXIT_INVALID,	/* the CPU refused the guest state */
+	SLAT_EXIT_UNKNOWN,
+};
+
+/**
+ * struct slat_exit - one exit from guest mode
+ * @reason:	what it is
+ * @code:	the CPU's own number for it
+ * @info1:	the CPU's details, for KVM_EXIT_INTERNAL_ERROR
+ * @info2:	more of them
+ * @next_rip:	of the instruction after the one that exited; 0 when unknown
+ * @fault:	SLAT_EXIT_FAULT: address, rights that were wanted, and whether it was
+ *		a guest page-table walk that wanted them
+ * @io:		SLAT_EXIT_IO.  @size and @addrsize in bytes
+ * @msr:	SLAT_EXIT_MSR
+ * @exception:	SLAT_EXIT_EXCEPTION
+ */
+struct slat_exit {
+	enum slat_exit_reason reason;
+	u64 code;
+	u64 info1;
+	u64 info2;
+	u64 next_rip;
+	union {
+		struct {
+			u64 gpa;
+			unsigned int access;
+			bool walk;
+		} fault;
+		struct {
+			u16 port;
+			u8 size;
+			u8 addrsize;
+			bool in;
+			bool string;
+			bool rep;
+		} io;
+		struct {
+			bool write;
+		} msr;
+		struct {
+			u8 vector;
+			bool has_error;
+			u32 error;
+		} exception;
+	};
+};
+
+/**
+ * struct slat_mode - what decides how the guest's addresses work, read at once
+ * @cr0:	control registers ...
+ * @cr3:	...
+ * @cr4:	...
+ * @efer:	as the guest sees it
+ * @cpl:	current privilege level
+ * @cs_base:	of the code segment
+ * @cs_l:	64-bit code
+ * @cs_db:	32-bit code, when not @cs_l
+ */
+struct slat_mode {
+	u64 cr0;
+	u64 cr3;
+	u64 cr4;
+	u64 efer;
+	u8 cpl;
+	u64 cs_base;
+	bool cs_l;
+	bool cs_db;
+};
+
+/**
+ * struct slat_hw - a vendor's operations
+ * @name:	for messages
+ * @table_ops:	the CPU's table format
+ * @setup:	Check the CPU and allocate what all CPUs share, at module load; fill
+ *		in slat_hw_levels.  Return: 0; -EOPNOTSUPP after saying what is missing;
+ *		-ENOMEM.
+ * @teardown:	the reverse
+ * @cpu_enable:	Switch this CPU's virtualization on.  Context: interrupts off, or
+ *		pinned to the CPU.  Return: 0; -EBUSY: somebody else has it.
+ * @cpu_disable: the reverse; harmless when it is off
+ * @vcpu_create: allocate.  Return: 0 or -ENOMEM
+ * @vcpu_free:	the reverse
+ * @vcpu_reset:	architectural reset state
+ * @vcpu_put:	the vCPU's thread returns to user space
+ * @tag_valid:	Do translations that this CPU may hold for the vCPU belong to it
+ *		still?  Context: as @run.
+ * @flush:	Drop every translation that this CPU holds for the vCPU, at the latest
+ *		at the next @run, and record @gen as flushed.  Context: as @run.
+ * @run:	Enter the guest once.  Context: interrupts off, CPU enabled.
+ * @get_mode:	see struct slat_mode
+ * @get_segment: by enum slat_insn_seg of emulate.h
+ * @get_sregs:	all but apic_base and interrupt_bitmap
+ * @set_sregs:	likewise; already checked
+ * @set_cr4:	already checked
+ * @get_msr:	Return: 0, or -ENOENT for an MSR that is not kept here
+ * @set_msr:	already checked.  Return: likewise
+ * @skipped:	an instruction was completed by software: end its interrupt shadow
+ * @single_stepped: and it was traced: raise the #DB
+ * @get_cr8:	task priority
+ * @set_cr8:	at most SLAT_CR8_MAX
+ * @set_tsc:	make the guest's TSC read @value now
+ * @get_tsc:	what it reads now
+ */
+struct slat_hw {
+	const char *name;
+	const struct slat_table_ops *table_ops;
+
+	int (*setup)(void);
+	void (*teardown)(void);
+	int (*cpu_enable)(void);
+	void (*cpu_disable)(void);
+
+	int (*vcpu_create)(struct slat_vcpu *vcpu);
+	void (*vcpu_free)(struct slat_vcpu *vcpu);
+	void (*vcpu_reset)(struct slat_vcpu *vcpu);
+	void (*vcpu_put)(struct slat_vcpu *vcpu);
+
+	bool (*tag_valid)(struct slat_vcpu *vcpu);
+	void (*flush)(struct slat_vcpu *vcpu, u64 gen);
+	void (*run)(struct slat_vcpu *vcpu, struct slat_exit *exit);
+
+	void (*get_mode)(struct slat_vcpu *vcpu, struct slat_mode *mode);
+	void (*get_segment)(struct slat_vcpu *vcpu, struct kvm_segment *seg, unsigned int nr);
+	void (*get_sregs)(struct slat_vcpu *vcpu, struct kvm_sregs *sregs);
+	void (*set_sregs)(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs);
+	void (*set_cr4)(struct slat_vcpu *vcpu, u64 cr4);
+	int (*get_msr)(struct slat_vcpu *vcpu, u32 index, u64 *value);
+	int (*set_msr)(struct slat_vcpu *vcpu, u32 index, u64 value);
+	void (*skipped)(struct slat_vcpu *vcpu);
+	void (*single_stepped)(struct slat_vcpu *vcpu);
+	u64 (*get_cr8)(struct slat_vcpu *vcpu);
+	void (*set_cr8)(struct slat_vcpu *vcpu, u64 cr8);
+	void (*set_tsc)(struct slat_vcpu *vcpu, u64 value);
+	u64 (*get_tsc)(struct slat_vcpu *vcpu);
+};
+
+extern const struct slat_hw slat_svm;
+
+/* The one in use, and the levels its tables have here; set at module load. */
+extern const struct slat_hw *slat_hw;
+extern unsigned int slat_hw_levels;
+
+/**
+ * slat_hw_get() - a VM needs the CPUs' virtualization on
+ *
+ * Return: 0; -EBUSY: somebody else (KVM) has it on some CPU, and nothing was
+ * changed.
+ */
+int slat_hw_get(void);
+
+/** slat_hw_put() - a VM is gone; after the last one it is switched off. */
+void slat_hw_put(void);
+
+/** slat_hw_here() - is it on, on this CPU?  Context: preemption off. */
+bool slat_hw_here(void);
+
+#endif

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The life of a vCPU, the run loop, and what is injected into the guest. */
+#include <linux/atomic.h>
+#include <linux/file.h>
+#include <linux/slab.h>
+#include <linux/sched.h>
+#include <asm/traps.h>
+
+#include "ioctl.h"
+#include "vcpu.h"
+
+/* Life cycle */
+
+static struct slat_vcpu *alloc_vcpu(struct slat_vm *vm, u32 id)
+{
+	static atomic64_t serials;
+	struct slat_vcpu *vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
+
+	if (!vcpu)
+		return NULL;
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->serial = atomic64_inc_return(&serials);
+	vcpu->cpu = -1;
+	vcpu->xcr0 = XFEATURE_MASK_FP;
+	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
+			  (id ? 0 : MSR_IA32_APICBASE_BSP);
+	mutex_init(&vcpu->mutex);
+	slat_cache_init(&vcpu->cache);
+	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	vcpu->io_page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vcpu->run || !vcpu->io_page)
+		goto err;
+	if (!fpu_alloc_guest_fpstate(&vcpu->fpu))
+		goto err;
+	if (slat_hw->vcpu_create(vcpu))
+		goto err_fpu;
+	slat_hw->vcpu_reset(vcpu);
+	return vcpu;
+
+err_fpu:
+	fpu_free_guest_fpstate(&vcpu->fpu);
+err:
+	free_page((unsigned long)vcpu->io_page);
+	free_page((unsigned long)vcpu->run);
+	kfree(vcpu);
+	return NULL;
+}
+
+void slat_vcpu_free(struct slat_vcpu *vcpu)
+{
+	slat_hw->vcpu_free(vcpu);
+	fpu_free_guest_fpstate(&vcpu->fpu);
+	slat_cache_drain(&vcpu->cache);
+	kvfree(vcpu->cpuid);
+	/* The VMM may still map these; it holds references of its own. */
+	free_page((unsigned long)vcpu->io_page);
+	free_page((unsigned long)vcpu->run);
+	kfree(vcpu);
+}
+
+/*
+ * Under vm->lock.  Whoever flushes must see the vCPU before it can run, so it joins
+ * the VM before its fd is there; nothing fails after that.
+ */
+static int add_vcpu(struct slat_vm *vm, struct slat_vcpu *vcpu)
+{
+	struct file *file;
+	int fd, ret;
+
+	if (vm->nr_vcpus == SLAT_VCPUS_MAX)
+		return -EINVAL;
+	if (xa_load(&vm->vcpus, vcpu->id))
+		return -EEXIST;
+	ret = xa_reserve(&vm->vcpus, vcpu->id, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		ret = fd;
+		goto err_release;
+	}
+	file = slat_vcpu_file(vcpu);
+	if (IS_ERR(file)) {
+		ret = PTR_ERR(file);
+		goto err_fd;
+	}
+	slat_vm_get(vm);
+	xa_store(&vm->vcpus, vcpu->id, vcpu, GFP_KERNEL_ACCOUNT);
+	vm->nr_vcpus++;
+	fd_install(fd, file);
+	return fd;
+
+err_fd:
+	put_unused_fd(fd);
+err_release:
+	xa_release(&vm->vcpus, vcpu->id);
+	return ret;
+}
+
+int slat_vcpu_create(struct slat_vm *vm, u32 id)
+{
+	struct slat_vcpu *vcpu;
+	int ret;
+
+	if (id >= SLAT_VCPUS_MAX)
+		return -EINVAL;
+	vcpu = alloc_vcpu(vm, id);
+	if (!vcpu)
+		return -ENOMEM;
+	mutex_lock(&vm->lock);
+	ret = add_vcpu(vm, vcpu);
+	mutex_unlock(&vm->lock);
+	if (ret < 0)
+		slat_vcpu_free(vcpu);
+	return ret;
+}
+
+/* Events for the guest */
+
+/* Exceptions that turn into #DF when they meet while one is being delivered. */
+static bool is_contributory(u8 vector)
+{
+	return vector == X86_TRAP_DE || (vector >= X86_TRAP_TS && vector <= X86_TRAP_GP);
+}
+
+static bool doubles(u8 first, u8 second)
+{
+	if (first == X86_TRAP_PF)
+		return second == X86_TRAP_PF || is_contributory(second);
+	return is_contributory(first) && is_contributory(second);
+}
+
+void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 error)
+{
+	struct slat_exception *ex = &vcpu->exception;
+
+	if (ex->pending && ex->vector == X86_TRAP_DF) {
+		/* The third one: the run loop turns it into a shutdown. */
+		ex->vector = SLAT_TRIPLE_FAULT;
+		return;
+	}
+	if (ex->pending && doubles(ex->vector, vector))
+		*ex = (struct slat_exception) {
+			.pending = true, .vector = X86_TRAP_DF, .has_error = true,
+		};
+	else
+		*ex = (struct slat_exception) {
+			.pending = true, .vector = vector,
+			/* Real mode pushes none. */
+			.has_error = has_error && slat_vcpu_is_protected(vcpu),
+			.error = error,
+		};
+}
+
+bool slat_vcpu_is_protected(struct slat_vcpu *vcpu)
+{
+	struct slat_mode mode;
+
+	slat_hw->get_mode(vcpu, &mode);
+	return mode.cr0 & X86_CR0_PE;
+}
+
+void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip)
+{
+	struct slat_mode mode;
+
+	slat_hw->get_mode(vcpu, &mode);
+	vcpu->rip = mode.cs_l ? next_rip : (u32)next_rip;
+	slat_hw->skipped(vcpu);
+	vcpu->rflags &= ~X86_EFLAGS_RF;
+	if (vcpu->rflags & X86_EFLAGS_TF)
+		slat_hw->single_stepped(vcpu);
+}
+
+/* The run loop */
+
+/* Wait for the scheduler to move us off a CPU that is going down. */
+static int leave_cpu(void)
+{
+	schedule_timeout_interruptible(1);
+	return -EAGAIN;
+}
+
+/*
+ * Into the guest and out again, once.  0, or -EAGAIN: something has to be done
+ * first.
+ */
+static int enter(struct slat_vcpu *vcpu, struct slat_exit *exit)
+{
+	u64 gen;
+
+	preempt_disable();
+	if (!slat_hw_here()) {
+		preempt_enable();
+		return leave_cpu();
+	}
+	local_irq_disable();
+	WRITE_ONCE(vcpu->cpu, smp_processor_id());
+	WRITE_ONCE(vcpu->in_guest, true);
+	/* Before the generation is read; pairs with flush() of vm.c. */
+	smp_mb();
+	if (slat_guest_work_pending()) {
+		WRITE_ONCE(vcpu->in_guest, false);
+		local_irq_enable();
+		preempt_enable();
+		return -EAGAIN;
+	}
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+	gen = smp_load_acquire(&vcpu->vm->mmu.cut_gen);
+	if (vcpu->flushed_gen != gen || !slat_hw->tag_valid(vcpu))
+		slat_hw->flush(vcpu, gen);
+
+	guest_timing_enter_irqoff();
+	slat_hw->run(vcpu, exit);
+	WRITE_ONCE(vcpu->in_guest, false);
+	vcpu->stats.exits++;
+	slat_ibpb_on_return();
+
+	/* A tick that ended the guest's time is accounted as such, so let it in first. */
+	local_irq_enable();
+	local_irq_disable();
+	guest_timing_exit_irqoff();
+	local_irq_enable();
+	preempt_enable();
+	return 0;
+}
+
+static int interrupted(struct slat_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return -EINTR;
+}
+
+static int shutdown(struct slat_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	slat_hw->vcpu_reset(vcpu);
+	return 0;
+}
+
+/* Until the VMM is wanted: 0 with run filled in, or an errno. */
+static int run_guest(struct slat_vcpu *vcpu)
+{
+	int ret;
+
+	do {
+		struct slat_exit exit;
+
+		if (vcpu->exception.pending && vcpu->exception.vector == SLAT_TRIPLE_FAULT)
+			return shutdown(vcpu);
+		if (slat_guest_work())
+			return interrupted(vcpu);
+		if (enter(vcpu, &exit))
+			ret = 1;
+		else
+			ret = slat_exit_handle(vcpu, &exit);
+	} while (ret > 0);
+	return ret;
+}
+
+/* Finish what the last KVM_RUN left to the VMM.  1: go on into the guest. */
+static int finish_exit(struct slat_vcpu *vcpu)
+{
+	int (*todo)(struct slat_vcpu *vcpu) = vcpu->complete;
+
+	if (!todo)
+		return 1;
+	vcpu->complete = NULL;
+	return todo(vcpu);
+}
+
+static void publish(struct slat_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->if_flag = !!(vcpu->rflags & X86_EFLAGS_IF);
+	run->apic_base = vcpu->apic_base;
+	run->cr8 = slat_hw->get_cr8(vcpu);
+	run->flags = 0;
+	run->ready_for_interrupt_injection = 0;
+	vcpu->stats.user_exits++;
+}
+
+int slat_vcpu_run(struct slat_vcpu *vcpu)
+{
+	const u64 cr8 = READ_ONCE(vcpu->run->cr8);
+	int ret;
+
+	if (cr8 > SLAT_CR8_MAX)
+		return -EINVAL;
+	slat_hw->set_cr8(vcpu, cr8);
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
+	ret = finish_exit(vcpu);
+	if (ret > 0)
+		ret = READ_ONCE(vcpu->run->immediate_exit) ? interrupted(vcpu) : run_guest(vcpu);
+	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
+	slat_hw->vcpu_put(vcpu);
+	publish(vcpu);
+	return ret;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Virtual CPUs: state, the run loop, events for the guest. */
+#ifndef SLAT_VCPU_H
+#define SLAT_VCPU_H
+
+#include <linux/kvm.h>
+#include <linux/mutex.h>
+
+#include "cache.h"
+#include "compat.h"
+#include "emulate.h"
+#include "hw.h"
+#include "io.h"
+#include "mmio.h"
+#include "vm.h"
+
+/* General registers by the numbers of the instruction encoding. */
+enum {
+	SLAT_RAX, SLAT_RCX, SLAT_RDX, SLAT_RBX, SLAT_RSP, SLAT_RBP, SLAT_RSI, SLAT_RDI,
+};
+
+#define SLAT_CPUID_MAX	256	/* entries, as KVM_SET_CPUID2 takes */
+
+/**
+ * struct slat_exception - an exception for the guest
+ * @pending:	there is one
+ * @vector:	0..31, or SLAT_TRIPLE_FAULT
+ * @has_error:	@error is pushed
+ * @error:	error code
+ */
+struct slat_exception {
+	bool pending;
+	u8 vector;
+	bool has_error;
+	u32 error;
+};
+
+/* Not a vector: what a fault during the delivery of #DF is. */
+#define SLAT_TRIPLE_FAULT	0xff
+
+#define SLAT_CR8_MAX		15
+
+enum slat_interrupt {
+	SLAT_INTR_NONE,
+	SLAT_INTR_EXTERNAL,
+	SLAT_INTR_NMI,
+};
+
+/**
+ * struct slat_vcpu_stats - counters, written by the vCPU's thread alone
+ */
+struct slat_vcpu_stats {
+	u64 exits;
+	u64 user_exits;
+	u64 faults;
+	u64 retries;
+	u64 mmio_exits;
+	u64 io_exits;
+};
+
+/**
+ * struct slat_vcpu - a virtual CPU; @mutex covers it but for what says otherwise
+ * @vm:		held
+ * @id:		the VMM's number
+ * @serial:	never used twice, so that a CPU can tell whether it runs another one
+ * @mutex:	held for all of an ioctl
+ * @gpr:	general registers, current whenever the guest does not run
+ * @rip:	likewise
+ * @rflags:	likewise
+ * @cr2:	likewise
+ * @dr:		DR0 to DR3
+ * @xcr0:	extended control register 0
+ * @apic_base:	kept for the VMM
+ * @fpu:	the guest's FPU state while it is not loaded
+ * @cpuid:	what CPUID tells the guest
+ * @nr_cpuid:	entries of it
+ * @exception:	to be injected next
+ * @interrupt:	taken by the guest, but its delivery was cut short: next after
+ *		@exception
+ * @interrupt_vector: of an external one
+ * @delivering:	the last exit cut the delivery of an event short
+ * @in_guest:	the CPU @cpu is in the guest or about to be: it has to be kicked.
+ *		Read by everybody
+ * @cpu:	where it ran last, -1 at first.  Read by everybody
+ * @flushed_gen: the cut generation that @cpu has flushed for this vCPU; written by
+ *		slat_hw.flush alone.  Read by everybody
+ * @cache:	tables for the next fault
+ * @complete:	finishes the instruction for which KVM_RUN returned to the VMM;
+ *		0: returned to the VMM again, 1: done, or an errno
+ * @io:		port access under way
+ * @mmio:	emulated memory access under way
+ * @run:	shared with the VMM, which may change it at any moment: read once
+ * @io_page:	data of port accesses, likewise
+ * @stats:	counters
+ * @hw:		the vendor's part
+ */
+struct slat_vcpu {
+	struct slat_vm *vm;
+	u32 id;
+	u64 serial;
+	struct mutex mutex;
+
+	u64 gpr[16];
+	u64 rip;
+	u64 rflags;
+	u64 cr2;
+	u64 dr[4];
+	u64 xcr0;
+	u64 apic_base;
+	struct fpu_guest fpu;
+	struct kvm_cpuid_entry2 *cpuid;
+	unsigned int nr_cpuid;
+
+	struct slat_exception exception;
+	enum slat_interrupt interrupt;
+	u8 interrupt_vector;
+	bool delivering;
+
+	bool in_guest;
+	int cpu;
+	u64 flushed_gen;
+
+	struct slat_cache cache;
+	int (*complete)(struct slat_vcpu *vcpu);
+	struct slat_io io;
+	struct slat_mmio mmio;
+	struct kvm_run *run;
+	void *io_page;
+	struct slat_vcpu_stats stats;
+	void *hw;
+};
+
+/**
+ * slat_vcpu_create() - KVM_CREATE_VCPU
+ *
+ * Return: a file descriptor; -EINVAL: @id or the number of vCPUs is too large;
+ * -EEXIST: @id is in use; -ENOMEM, -EMFILE.
+ */
+int slat_vcpu_create(struct slat_vm *vm, u32 id);
+
+/** slat_vcpu_free() - for slat_vm_put(), when nobody holds the vCPU's fd. */
+void slat_vcpu_free(struct slat_vcpu *vcpu);
+
+/**
+ * slat_vcpu_run() - KVM_RUN
+ *
+ * Context: process, vcpu->mutex held.
+ * Return: 0 with vcpu->run->exit_reason set, or an errno (uapi/linux/slat.h).
+ */
+int slat_vcpu_run(struct slat_vcpu *vcpu);
+
+/**
+ * slat_vcpu_skip() - the instruction at rip is done
+ * @next_rip:	of the next one, cut to the width of the code segment here
+ */
+void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip);
+
+/**
+ * slat_vcpu_inject() - raise an exception in the guest
+ *
+ * Turns into #DF or a shutdown where the CPU would, given what is pending.  For
+ * a #PF, set vcpu->cr2 first.
+ */
+void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 error);
+
+/** slat_vcpu_is_protected() - CR0.PE */
+bool slat_vcpu_is_protected(struct slat_vcpu *vcpu);
+
+/**
+ * slat_exit_handle() - act on an exit
+ *
+ * Return: 1: enter the guest again; 0: return to the VMM, vcpu->run is filled in;
+ * or an errno.
+ */
+int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit);
+
+/**
+ * slat_exit_internal_error() - tell the VMM that slat cannot go on here
+ * @suberror:	KVM_INTERNAL_ERROR_*
+ * @bytes:	the instruction, as far as it was read, with @nr bytes, at most 15
+ *
+ * Return: 0, for slat_exit_handle()'s callers to pass on.
+ */
+int slat_exit_internal_error(struct slat_vcpu *vcpu, u32 suberror, const u8 *bytes,
+			     unsigned int nr);
+
+/** slat_cpuid_supported() - KVM_GET_SUPPORTED_CPUID.  Return: entries, or -E2BIG. */
+int slat_cpuid_supported(struct kvm_cpuid_entry2 *entry, unsigned int max);
+
+/** slat_cpuid_find() - the guest's entry for a leaf, or NULL. */
+const struct kvm_cpuid_entry2 *slat_cpuid_find(struct slat_vcpu *vcpu, u32 function, u32 index);
+
+/** slat_cpuid_exit() - the guest executed CPUID: set its registers. */
+void slat_cpuid_exit(struct slat_vcpu *vcpu);
+
+/** slat_cpuid_cr4() - the bits of CR4 that the guest may set. */
+u64 slat_cpuid_cr4(struct slat_vcpu *vcpu);
+
+/**
+ * slat_cpuid_efer() - the bits of EFER that may be set
+ * @guest:	by the guest, which is bound to its CPUID; the VMM only to the host's
+ */
+u64 slat_cpuid_efer(struct slat_vcpu *vcpu, bool guest);
+
+/** slat_cpuid_xcr0() - the bits of XCR0 that slat can switch; 0 without XSAVE. */
+u64 slat_cpuid_xcr0(void);
+
+/** slat_cpuid_xcr0_valid() - may XCR0 hold @xcr0? */
+bool slat_cpuid_xcr0_valid(u64 xcr0);
+
+/** slat_cpuid_phys_bits() - width of the guest's physical addresses. */
+unsigned int slat_cpuid_phys_bits(struct slat_vcpu *vcpu);
+
+/**
+ * slat_msr_get() - read an MSR
+ * Return: 0, or -ENOENT for one that slat does not know.
+ */
+int slat_msr_get(struct slat_vcpu *vcpu, u32 index, u64 *value);
+
+/**
+ * slat_msr_set() - write an MSR
+ * @guest:	the guest writes, not the VMM: only what the architecture allows
+ * Return: 0; -ENOENT for one that slat does not know; -EINVAL for a value that is
+ * not allowed.
+ */
+int slat_msr_set(struct slat_vcpu *vcpu, u32 index, u64 value, bool guest);
+
+/** slat_apic_base_valid() - may the APIC base MSR hold @value? */
+bool slat_apic_base_valid(struct slat_vcpu *vcpu, u64 value);
+
+/** slat_is_canonical() - may a 64-bit guest use @gva under this CR4? */
+static inline bool slat_is_canonical(u64 gva, u64 cr4)
+{
+	const unsigned int shift = cr4 & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
+
+	return (u64)((s64)(gva << shift) >> shift) == gva;
+}
+
+#endif
