@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The user interface: three kinds of file, a table of ioctls for each.  A handler
+ * copies in, checks the form, and calls the layer that does the work.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/kvm.h>
+#include <linux/mm.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include <uapi/linux/slat.h>
+
+#include "ioctl.h"
+#include "regs.h"
+#include "slot.h"
+#include "vcpu.h"
+
+/* As many MSRs as one call takes, KVM's number. */
+#define MSRS_MAX	256
+
+/* The device */
+
+static int check_extension(unsigned long cap)
+{
+	switch (cap) {
+	case KVM_CAP_USER_MEMORY:
+	case KVM_CAP_EXT_CPUID:
+	case KVM_CAP_SYNC_MMU:
+	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
+	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
+	case KVM_CAP_INTERNAL_ERROR_DATA:
+	case KVM_CAP_READONLY_MEM:
+	case KVM_CAP_CHECK_EXTENSION_VM:
+	case KVM_CAP_IMMEDIATE_EXIT:
+		return 1;
+	case KVM_CAP_NR_VCPUS:
+		return min(num_online_cpus(), (unsigned int)SLAT_VCPUS_MAX);
+	case KVM_CAP_MAX_VCPUS:
+	case KVM_CAP_MAX_VCPU_ID:
+		return SLAT_VCPUS_MAX;
+	case KVM_CAP_NR_MEMSLOTS:
+		return SLAT_SLOTS_MAX;
+	default:
+		return 0;
+	}
+}
+
+static const struct file_operations vm_fops;
+
+static long create_vm(unsigned long type)
+{
+	struct slat_vm *vm;
+	int fd;
+
+	if (type)
+		return -EINVAL;
+	vm = slat_vm_create();
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	fd = anon_inode_getfd("slat-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		slat_vm_put(vm);
+	return fd;
+}
+
+/* The head of an array of CPUID entries.  E2BIG as KVM gives it. */
+static long copy_cpuid_head(struct kvm_cpuid2 *head, struct kvm_cpuid2 __user *user)
+{
+	return copy_from_user(head, user, sizeof(*head)) ? -EFAULT : 0;
+}
+
+static long get_supported_cpuid(struct kvm_cpuid2 __user *user)
+{
+	struct kvm_cpuid_entry2 *entries;
+	struct kvm_cpuid2 head;
+	long ret = copy_cpuid_head(&head, user);
+
+	if (ret)
+		return ret;
+	if (!head.nent)
+		return -E2BIG;
+	entries = kvcalloc(SLAT_CPUID_MAX, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+	if (!entries)
+		return -ENOMEM;
+	ret = slat_cpuid_supported(entries, min_t(u32, head.nent, SLAT_CPUID_MAX));
+	if (ret < 0)
+		goto out;
+	head.nent = ret;
+	ret = 0;
+	if (copy_to_user(user->entries, entries, head.nent * sizeof(*entries)) ||
+	    copy_to_user(user, &head, sizeof(head)))
+		ret = -EFAULT;
+out:
+	kvfree(entries);
+	return ret;
+}
+
+static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	switch (cmd) {
+	case KVM_GET_API_VERSION:
+		return arg ? -EINVAL : KVM_API_VERSION;
+	case KVM_CREATE_VM:
+		return create_vm(arg);
+	case KVM_CHECK_EXTENSION:
+		return check_extension(arg);
+	case KVM_GET_VCPU_MMAP_SIZE:
+		return arg ? -EINVAL : 2 * PAGE_SIZE;
+	case KVM_GET_SUPPORTED_CPUID:
+		return get_supported_cpuid((void __user *)arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+const struct file_operations slat_dev_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = dev_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+/* VMs */
+
+static long set_memory_region(struct slat_vm *vm, void __user *user)
+{
+	struct kvm_userspace_memory_region region;
+
+	if (copy_from_user(&region, user, sizeof(region)))
+		return -EFAULT;
+	return slat_slot_set(vm, &region);
+}
+
+static long get_stats(struct slat_vm *vm, void __user *user)
+{
+	struct slat_stats stats;
+	u32 size;
+	int ret;
+
+	if (get_user(size, (u32 __user *)user))
+		return -EFAULT;
+	if (size < SLAT_STATS_SIZE_VER0)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(&stats, sizeof(stats), user, size);
+	if (ret)
+		return ret;
+	if (stats.flags)
+		return -EINVAL;
+	stats = (struct slat_stats) { .size = size };
+	slat_vm_stats(vm, &stats);
+	return copy_to_user(user, &stats, min_t(size_t, size, sizeof(stats))) ? -EFAULT : 0;
+}
+
+static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct slat_vm *vm = file->private_data;
+
+	if (vm->mm != current->mm)
+		return -EIO;
+	switch (cmd) {
+	case KVM_CHECK_EXTENSION:
+		return check_extension(arg);
+	case KVM_CREATE_VCPU:
+		return arg > U32_MAX ? -EINVAL : slat_vcpu_create(vm, arg);
+	case KVM_SET_USER_MEMORY_REGION:
+		return set_memory_region(vm, (void __user *)arg);
+	case SLAT_GET_STATS:
+		return get_stats(vm, (void __user *)arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int vm_release(struct inode *inode, struct file *file)
+{
+	slat_vm_put(file->private_data);
+	return 0;
+}
+
+static const struct file_operations vm_fops = {
+	.owner = THIS_MODULE,
+	.release = vm_release,
+	.unlocked_ioctl = vm_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+/* vCPUs */
+
+static long get_regs(struct slat_vcpu *vcpu, void __user *user)
+{
+	struct kvm_regs regs;
+
+	slat_regs_get(vcpu, &regs);
+	return copy_to_user(user, &regs, sizeof(regs)) ? -EFAULT : 0;
+}
+
+static long set_regs(struct slat_vcpu *vcpu, void __user *user)
+{
+	struct kvm_regs regs;
+
+	if (copy_from_user(&regs, user, sizeof(regs)))
+		return -EFAULT;
+	slat_regs_set(vcpu, &regs);
+	return 0;
+}
+
+static long get_sregs(struct slat_vcpu *vcpu, void __user *user)
+{
+	struct kvm_sregs sregs;
+
+	slat_sregs_get(vcpu, &sregs);
+	return copy_to_user(user, &sregs, sizeof(sregs)) ? -EFAULT : 0;
+}
+
+static long set_sregs(struct slat_vcpu *vcpu, void __user *user)
+{
+	struct kvm_sregs sregs;
+
+	if (copy_from_user(&sregs, user, sizeof(sregs)))
+		return -EFAULT;
+	return slat_sregs_set(vcpu, &sregs);
+}
+
+static long get_fpu(struct slat_vcpu *vcpu, void __user *user)
+{
+	struct kvm_fpu fpu;
+
+	slat_fpu_get(vcpu, &fpu);
+	return copy_to_user(user, &fpu, sizeof(fpu)) ? -EFAULT : 0;
+}
+
+static long set_fpu(struct slat_vcpu *vcpu, void __user *user)
+{
+	struct kvm_fpu fpu;
+
+	if (copy_from_user(&fpu, user, sizeof(fpu)))
+		return -EFAULT;
+	return slat_fpu_set(vcpu, &fpu);
+}
+
+/* Both MSR calls stop at the first MSR that fails, and return how many did not. */
+static long do_msrs(struct slat_vcpu *vcpu, struct kvm_msr_entry *entries, u32 nr, bool write)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct kvm_msr_entry *entry = &entries[i];
+		u64 value;
+		int ret;
+
+		if (write) {
+			ret = slat_msr_set(vcpu, entry->index, entry->data, false);
+		} else {
+			ret = slat_msr_get(vcpu, entry->index, &value);
+			if (!ret)
+				entry->data = value;
+		}
+		if (ret)
+			break;
+	}
+	return i;
+}
+
+static long msrs(struct slat_vcpu *vcpu, struct kvm_msrs __user *user, bool write)
+{
+	struct kvm_msr_entry *entries;
+	struct kvm_msrs head;
+	long ret;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.nmsrs >= MSRS_MAX)
+		return -E2BIG;
+	entries = memdup_user(user->entries, head.nmsrs * sizeof(*entries));
+	if (IS_ERR(entries))
+		return PTR_ERR(entries);
+	ret = do_msrs(vcpu, entries, head.nmsrs, write);
+	if (!write && copy_to_user(user->entries, entries, head.nmsrs * sizeof(*entries)))
+		ret = -EFAULT;
+	kfree(entries);
+	return ret;
+}
+
+static long set_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
+{
+	struct kvm_cpuid_entry2 *entries = NULL;
+	struct kvm_cpuid2 head;
+	long ret = copy_cpuid_head(&head, user);
+
+	if (ret)
+		return ret;
+	if (head.nent > SLAT_CPUID_MAX)
+		return -E2BIG;
+	if (head.nent) {
+		entries = vmemdup_user(user->entries, head.nent * sizeof(*entries));
+		if (IS_ERR(entries))
+			return PTR_ERR(entries);
+	}
+	kvfree(vcpu->cpuid);
+	vcpu->cpuid = entries;
+	vcpu->nr_cpuid = head.nent;
+	return 0;
+}
+
+static long get_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
+{
+	struct kvm_cpuid2 head;
+	long ret = copy_cpuid_head(&head, user);
+
+	if (ret)
+		return ret;
+	if (head.nent < vcpu->nr_cpuid)
+		return -E2BIG;
+	head.nent = vcpu->nr_cpuid;
+	if (copy_to_user(user->entries, vcpu->cpuid, head.nent * sizeof(*vcpu->cpuid)) ||
+	    copy_to_user(user, &head, sizeof(head)))
+		return -EFAULT;
+	return 0;
+}
+
+static long vcpu_ioctl_locked(struct slat_vcpu *vcpu, unsigned int cmd, unsigned long arg)
+{
+	void __user *user = (void __user *)arg;
+
+	switch (cmd) {
+	case KVM_RUN:
+		return arg ? -EINVAL : slat_vcpu_run(vcpu);
+	case KVM_GET_REGS:
+		return get_regs(vcpu, user);
+	case KVM_SET_REGS:
+		return set_regs(vcpu, user);
+	case KVM_GET_SREGS:
+		return get_sregs(vcpu, user);
+	case KVM_SET_SREGS:
+		return set_sregs(vcpu, user);
+	case KVM_GET_FPU:
+		return get_fpu(vcpu, user);
+	case KVM_SET_FPU:
+		return set_fpu(vcpu, user);
+	case KVM_GET_MSRS:
+		return msrs(vcpu, user, false);
+	case KVM_SET_MSRS:
+		return msrs(vcpu, user, true);
+	case KVM_SET_CPUID2:
+		return set_cpuid(vcpu, user);
+	case KVM_GET_CPUID2:
+		return get_cpuid(vcpu, user);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct slat_vcpu *vcpu = file->private_data;
+	long ret;
+
+	if (vcpu->vm->mm != current->mm)
+		return -EIO;
+	/* Without waiting for a vCPU that runs. */
+	if (_IOC_TYPE(cmd) != KVMIO)
+		return -ENOTTY;
+	if (mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	ret = vcpu_ioctl_locked(vcpu, cmd, arg);
+	mutex_unlock(&vcpu->mutex);
+	return ret;
+}
+
+static int vcpu_release(struct inode *inode, struct file *file)
+{
+	struct slat_vcpu *vcpu = file->private_data;
+
+	slat_vm_put(vcpu->vm);
+	return 0;
+}
+
+/* struct kvm_run first, then the data page of port accesses. */
+static vm_fault_t vcpu_mmap_fault(struct vm_fault *vmf)
+{
+	struct slat_vcpu *vcpu = vmf->vma->vm_file->private_data;
+	void *pages[] = { vcpu->run, vcpu->io_page };
+
+	if (vmf->pgoff >= ARRAY_SIZE(pages))
+		return VM_FAULT_SIGBUS;
+	vmf->page = virt_to_page(pages[array_index_nospec(vmf->pgoff, ARRAY_SIZE(pages))]);
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct vcpu_vm_ops = {
+	.fault = vcpu_mmap_fault,
+};
+
+static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &vcpu_vm_ops;
+	return 0;
+}
+
+static const struct file_operations vcpu_fops = {
+	.owner = THIS_MODULE,
+	.release = vcpu_release,
+	.unlocked_ioctl = vcpu_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = vcpu_mmap,
+	.llseek = noop_llseek,
+};
+
+struct file *slat_vcpu_file(struct slat_vcpu *vcpu)
+{
+	return anon_inode_getfile("slat-vcpu", &vcpu_fops, vcpu, O_RDWR);
+}
