@@ -36,7 +36,7 @@ check: | packages-build packages-machine
 	@scripts/run-tests.sh $(KERNEL) $(TEST)
 
 unit: | packages-build
-	@$(MAKE) -s -C selftests/unit OUTPUT=$(CURDIR)/build/unit check
+	@$(MAKE) -s -C selftests/unit OUTPUT=$(CURDIR)/build/unit KSFT=$$(scripts/kselftest.sh) check
 
 debug-kernel: | packages-build packages-kernel
 	@scripts/kernel.sh debug

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: GPL-2.0-only
 # Sourced by scripts that fetch Debian packages into the cache. Nothing is
 # installed and the system's own apt state stays as it is, so no root is needed.

@@ -13,6 +13,7 @@
 #             on with an idle VM first, else text patching can hang the machine
 #  -i         deterministic: one EPYC CPU on which each instruction takes 1 ns
 #  -t SECS    time limit, default 300
+#  -l         look for memory leaks at the end (debug kernel): takes a minute
 #  -a ARGS    for the kernel command line, see guest/init; may repeat
 #  -q ARGS    for QEMU; may repeat
 #  -L FILE    keep the console log there
@@ -25,8 +26,8 @@
 . "$(dirname "$0")/lib.sh"
 
 kernel=6.1 module='' load=1 overlays=() cpu='' cpus=2 memory=2G accel=tcg,tb-size=512,thread=single
-icount=() limit=300 append='' extra='' keep='' verbose=''
-while getopts K:k:nd:c:s:m:rit:a:q:L:v o; do
+icount=() limit=300 append='' extra='' keep='' verbose='' leaks=off
+while getopts K:k:nd:c:s:m:rit:la:q:L:v o; do
 	case $o in
 	K) kernel=$OPTARG ;;
 	k) module=$OPTARG ;;
@@ -40,10 +41,12 @@ while getopts K:k:nd:c:s:m:rit:a:q:L:v o; do
 		# Counting instructions works with one CPU only.
 		cpus=1 accel=tcg,tb-size=512
 		cpu=${cpu:-EPYC}
+		# shellcheck disable=SC2054
 		icount=(-icount shift=0,sleep=off -seed 1 -rtc base=2024-01-01T00:00:00,clock=vm)
 		append+=" nokaslr norandmaps"
 		;;
 	t) limit=$OPTARG ;;
+	l) leaks=on ;;
 	a) append+=" $OPTARG" ;;
 	q) extra+=" $OPTARG" ;;
 	L) keep=$OPTARG ;;
@@ -77,6 +80,7 @@ make_root() {
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	ln -s busybox "$root/bin/sh"
 	install -m 755 "$scripts/guest/init" "$root/init"
+	install -m 755 "$scripts/guest/timeout" "$root/usr/bin/timeout"
 	for m in kvm-amd kvm-intel msr cpuid brd zram ext4 hwpoison-inject; do
 		modprobe -d "$kernel_dir" -S "$release" --show-depends "$m" 2> /dev/null |
 			sed -n 's/^insmod .*\(lib\/modules\/[^ ]*\).*/\1/p' || true # not in every kernel
@@ -103,7 +107,7 @@ args=(-accel "$accel" "${icount[@]}" -cpu "${cpu:-max}" -smp "$cpus" -m "$memory
 	-serial "file:$run/console" -serial stdio
 	-kernel "$kernel_dir/vmlinuz" -initrd "$run/initrd"
 	-append "console=ttyS0,115200 panic=-1 oops=panic softlockup_panic=1 reboot=t tsc=reliable no_timer_check
-cryptomgr.notests random.trust_cpu=on mitigations=off run.load=$load$append")
+cryptomgr.notests random.trust_cpu=on mitigations=off kmemleak=$leaks run.load=$load$append")
 set +e
 # shellcheck disable=SC2086
 timeout -k 5 "$limit" qemu-system-x86_64 "${args[@]//$'\n'/ }" $extra < /dev/null 2> "$run/qemu" |

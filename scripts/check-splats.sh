@@ -14,11 +14,11 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# One kind a line, for grep -E
+# One kind a line, as extended regular expressions
 patterns='BUG: |kernel BUG at |Oops: |Internal error: |Kernel panic
 general protection fault|[Uu]nable to handle|double fault: |stack segment: |invalid opcode: |divide error: |traps: PANIC
 WARNING: (CPU: |[a-z])|INFO: (task |trying to register|rcu)|DEBUG_LOCKS_WARN_ON
-KASAN: |KCSAN: |KMSAN: |KFENCE: |UBSAN: |kmemleak: [0-9]+ new suspected
+KASAN: |KCSAN: |KMSAN: |KFENCE: |UBSAN: 
 possible (circular|recursive|irq lock inversion|unsafe)|suspicious RCU usage|inconsistent lock state|bad unlock balance
 held lock freed|still has locks held|lock held when returning|turning off the locking correctness validator|BUG: MAX_LOCK
 scheduling while atomic|sleeping function called from invalid context|Voluntary context switch
@@ -26,42 +26,50 @@ soft lockup|hard LOCKUP|blocked for more than|self-detected stall|detected stall
 Bad page (map|state)|[Bb]ad rss-counter|non-zero pgtables_bytes|list_(add|del) corruption|refcount_t: |ODEBUG: 
 Objects remaining|Redzone overwritten|Poison overwritten|Slab cache still has objects
 unchecked MSR access|Attempted to kill init|Out of memory: |invoked oom-killer|nobody cared|unregister_netdevice: waiting
-slat-init: FAIL|slat-test: never|slat-test: absent'
+slat-init: FAIL'
 kinds=$(tr '\n' '|' <<< "$patterns")
 kinds=${kinds%|}
 
-# forgive: drops the first line of complaints that a test announced, keeping line
-# numbers; adds a complaint for an announced one that did not come
-forgive() {
-	KINDS=$kinds awk '
+# scan LOG: prints the complaints, or an announced one that did not come, with the
+# test that was running; fails if there are any
+scan() {
+	tr -d '\r' < "$1" | KINDS=$kinds awk '
+	function complain(what,   i) {
+		found = 1
+		if (NR > 1 && at <= shown)
+			return
+		print (test == "" ? "" : "during " test ":\n") what
+		for (i = at + 1; i <= at + 30 && i <= NR; i++)
+			print "  " line[i]
+		shown = at + 30
+	}
+	function forgiven(   i) {
+		for (i = at; i <= at + 30 && i <= NR && line[i] !~ /slat-test: expected/; i++)
+			if (index(line[i], text))
+				return seen = 1
+		return 0
+	}
 	{ line[NR] = $0 }
 	END {
 		for (at = 1; at <= NR; at++) {
-			if (match(line[at], /slat-test: expect /)) {
+			if (match(line[at], /slat-test: running /)) {
+				test = substr(line[at], RSTART + RLENGTH)
+			} else if (match(line[at], /slat-test: expect /)) {
 				text = substr(line[at], RSTART + RLENGTH)
 				seen = 0
 			} else if (line[at] ~ /slat-test: expected/) {
 				if (text != "" && !seen)
-					line[at] = "slat-test: absent, though announced: " text
+					complain("absent, though announced: " text)
 				text = ""
-			} else if (text != "" && line[at] ~ ENVIRON["KINDS"]) {
-				for (i = at; i <= at + 30 && i <= NR && line[i] !~ /slat-test: expected/; i++)
-					if (index(line[i], text)) {
-						seen = 1
-						line[at] = ""
-						break
-					}
+			} else if (line[at] ~ ENVIRON["KINDS"] && (text == "" || !forgiven())) {
+				complain(line[at])
 			}
 		}
 		if (text != "")
-			line[NR] = "slat-test: never ended: expect " text
-		for (at = 1; at <= NR; at++)
-			print line[at]
+			complain("announced and never ended: " text)
+		exit found
 	}'
 }
-
-# scan LOG: fails if it holds a complaint
-scan() { ! tr -d '\r' < "$1" | forgive | grep -aE -A 30 "$kinds"; }
 
 self_test() {
 	local sample log bad=0

@@ -18,7 +18,7 @@ need() {
 [ $# -gt 0 ] || usage
 for set; do
 	case $set in
-	build) need gcc gcc-12 g++ libc6-dev libelf1 make sparse rsync xz-utils kmod ;;
+	build) need gcc gcc-12 libc6-dev libelf1 make sparse rsync xz-utils kmod binutils python3-minimal ;;
 	machine) need qemu-system-x86 busybox-static cpio kmod binutils ;;
 	kernel) need gcc libc6-dev make bc bison flex libelf-dev libssl-dev perl kmod lz4 xz-utils ;;
 	*) usage ;;

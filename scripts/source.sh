@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: GPL-2.0-only
 # Sourced after apt.sh: Debian's 6.1 source package in the cache, from which come
 # our own kernels and the kselftest harness. One version is kept until it is

@@ -1,0 +1,158 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# run-tests.sh KERNEL [TEST...]: builds the module with all warnings as errors,
+# runs the unit tests, and the kselftests in test machines; or just the TESTs.
+# The last line is "N passed, N failed, N skipped".
+#
+# Which machine a test gets is said in selftests/machines.txt, a line for each:
+#
+#  NAME [boot.sh option...]: TEST...
+#
+# Tests that are on no line run in the machine "default", which may have a line.
+#
+# LEAKS=1 looks for memory leaks on the debug kernel even if TESTs are named.
+
+. "$(dirname "$0")/lib.sh"
+
+kernel=${1:-}
+[ -n "$kernel" ] || usage
+shift
+chosen=("$@")
+machines=$top/selftests/machines.txt
+jobs=${JOBS:-$(nproc)}
+
+# The debug kernel is several times slower.
+limit=900 scale=1 leaks=()
+if [ "$kernel" = debug ]; then
+	limit=2400 scale=4
+	[ ${#chosen[@]} -gt 0 ] && [ -z "${LEAKS:-}" ] || leaks=(-l)
+fi
+
+mkdir -p "$build/run"
+work=$(mktemp -d "$build/run/check.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+results=$work/results
+touch "$results"
+
+fail() { echo "FAIL   $*"; echo "fail $*" >> "$results"; }
+
+summary() {
+	local failed
+	failed=$(grep -c '^fail ' "$results" || true)
+	if [ "$failed" != 0 ]; then
+		echo
+		sed -n 's/^fail /failed: /p' "$results"
+	fi
+	echo
+	echo "$(grep -c '^pass ' "$results" || true) passed, $failed failed, $(grep -c '^skip ' "$results" || true) skipped"
+	[ "$failed" = 0 ]
+	exit
+}
+
+# host NAME COMMAND...: a check on this machine that has no cases of its own
+host() {
+	local name=$1
+	shift
+	if "$@" > "$work/log" 2>&1; then
+		echo "ok     $name"
+		echo "pass $name" >> "$results"
+	else
+		cat "$work/log"
+		fail "$name"
+		return 1
+	fi
+}
+
+# tap PROGRAM...: counts the cases that it reads; these programs must come
+tap() { awk -W interactive -f "$scripts/tap.awk" -v "RESULTS=$results" -v "PROGRAMS=$*"; }
+
+# start NAME "OPTIONS" TEST...: a machine that runs TESTs
+start() {
+	local name=$1 options=$2 root=$work/$1 test rc
+	shift 2
+	mkdir "$root"
+	cp -r "$work/install" "$root/tests"
+	printf 'slat:%s\n' "$@" > "$root/tests/kselftest-list.txt"
+	# The others would only take up the machine's memory.
+	for test in "${all[@]}"; do
+		case " $* " in *" $test "*) ;; *) rm "$root/tests/slat/$test" ;; esac
+	done
+	printf 'export SLAT_TIME_SCALE=%s\n/tests/run_kselftest.sh\n' "$scale" > "$work/$name.sh"
+	# shellcheck disable=SC2086
+	"$scripts/boot.sh" -K "$kernel" -t $limit "${leaks[@]}" -d "$root" $options "$work/$name.sh" \
+		2> "$work/$name.err" | tap "$@" && rc=0 || rc=${PIPESTATUS[0]}
+	cat "$work/$name.err"
+	case $rc in
+	0) ;;
+	124) fail "machine $name: time limit" ;;
+	126) fail "machine $name: the kernel complained" ;;
+	*) fail "machine $name: stopped, status $rc" ;;
+	esac
+	rm -rf "$root"
+}
+
+# wanted TEST: whether it was asked for
+wanted() {
+	[ ${#chosen[@]} = 0 ] || case " ${chosen[*]} " in *" $1 "*) ;; *) return 1 ;; esac
+}
+
+# queue NAME "OPTIONS" TEST...: starts a machine when a processor is free
+queue() {
+	[ $# -gt 2 ] || return 0
+	while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+		wait -n
+	done
+	start "$@" &
+}
+
+machine_tests() {
+	local name options tests test shards i elsewhere=' ' default_options='' default=() queued=()
+	mapfile -t all < <(sed 's/^slat://' "$work/install/kselftest-list.txt")
+	while IFS=: read -r name tests; do
+		read -r name options <<< "$name"
+		if [ "$name" = default ]; then
+			default_options=$options
+			continue
+		fi
+		elsewhere+="$tests "
+		queued=()
+		for test in $tests; do
+			[ -e "$work/install/slat/$test" ] || fail "$machines: no test $test"
+			! wanted "$test" || queued+=("$test")
+		done
+		queue "$name" "$options" "${queued[@]}"
+	done < <([ ! -e "$machines" ] || sed 's/#.*//; /^[[:space:]]*$/d' "$machines")
+
+	for test in "${all[@]}"; do
+		case $elsewhere in *" $test "*) continue ;; esac
+		! wanted "$test" || default+=("$test")
+	done
+	# A machine keeps one processor busy: share the tests out if there are many.
+	shards=$((${#default[@]} < 4 ? 1 : jobs < 4 ? jobs : 4))
+	for ((i = 0; i < shards; i++)); do
+		queued=()
+		for ((test = i; test < ${#default[@]}; test += shards)); do
+			queued+=("${default[test]}")
+		done
+		queue "default$((i + 1))" "$default_options" "${queued[@]}"
+	done
+	wait
+}
+
+# Everything else needs the module.
+host "module for $kernel, without warnings" "$scripts/module.sh" "$kernel" || summary
+
+if [ ${#chosen[@]} = 0 ]; then
+	host "splat scan" "$scripts/check-splats.sh" --self-test || true
+	make -s --no-print-directory -C "$top/selftests/unit" OUTPUT="$build/unit" \
+		KSFT="$("$scripts/kselftest.sh")" check > "$work/unit" 2>&1 && rc=0 || rc=$?
+	tap < "$work/unit"
+	[ "$rc" = 0 ] || grep -q '^not ok' "$work/unit" || { cat "$work/unit"; fail "unit tests do not build"; }
+fi
+
+host "kselftests build" "$scripts/kselftest.sh" "$work/install" || summary
+for test in "${chosen[@]}"; do
+	[ -e "$work/install/slat/$test" ] || fail "no test $test"
+done
+machine_tests
+summary
