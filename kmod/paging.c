@@ -133,7 +133,8 @@ static u64 reserved_bits(const struct walk *walk, u64 entry)
 	if (walk->levels == 3)
 		bits |= GENMASK_ULL(62, 52);
 	if (is_pae_root(walk))
-		bits |= _PAGE_NX | GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1);
+		/* A is reserved, too, but CPUs that read these like other entries set it. */
+		bits |= _PAGE_NX | GENMASK_ULL(8, 6) | GENMASK_ULL(2, 1);
 	if (!leaf)
 		return bits | _PAGE_PSE;
 	/* bit 12 is PAT in a large leaf */
