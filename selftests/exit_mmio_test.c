@@ -418,8 +418,9 @@ TEST_F(mmio, rep_stos)
 	expect_string(_metadata, device, vcpu, guest_rep_stosb,
 		      (struct string_op){ 1, VM_MMIO_GPA + 1, 33, 0x5a },
 		      (struct string_op){ 1, VM_MMIO_GPA + 34, 0 });
-	for (i = 1; i < 34; i++)
+	for (i = 1; i < 34; i++) {
 		EXPECT_EQ(0x5a, device->bytes[i]);
+	}
 	EXPECT_EQ(0x80, device->bytes[0]);
 	EXPECT_EQ(33, device->writes);
 

@@ -74,9 +74,10 @@ TEST_F(lm, touch_memory)
 
 	guest_enter_c(self->vcpu, guest_touch, pages);
 	EXPECT_EQ(pages * (pages + 1) / 2, vcpu_await(self->vcpu, 1));
-	for (i = 0; i < pages; i++)
+	for (i = 0; i < pages; i++) {
 		ASSERT_EQ(i + 1, *(uint64_t *)vm_ptr(self->vm, VM_DATA_GPA +
 						     i * PAGE_SIZE));
+	}
 }
 
 /* --- exceptions */
@@ -240,8 +241,9 @@ TEST_F(lm, guest_2m_page)
 	vm_map_large(self->vm, gva, gpa, PT_ALL);
 	guest_enter_c(self->vcpu, guest_large, gva);
 	EXPECT_EQ(511, vcpu_await(self->vcpu, 1));
-	for (i = 0; i < 512; i += 73)
+	for (i = 0; i < 512; i += 73) {
 		EXPECT_EQ(i, *(uint64_t *)vm_ptr(self->vm, gpa + i * PAGE_SIZE));
+	}
 }
 
 /* Addresses that only 5 levels have; 4 levels refuse them. */

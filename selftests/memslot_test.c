@@ -82,16 +82,18 @@ TEST_F(memslot, create_and_delete)
 	enter(self->vcpu, guest_reader);
 	EXPECT_TRUE(guest_reads_mmio(self->vcpu, SLOT_GPA));
 	vm_slot(self->vm, SLOT, 0, SLOT_GPA, SLOT_SIZE, mem);
-	for (i = 0; i < SLOT_PAGES; i++)
+	for (i = 0; i < SLOT_PAGES; i++) {
 		EXPECT_EQ(100 + i, guest_reads(self->vcpu,
 					       SLOT_GPA + i * PAGE_SIZE));
+	}
 	/* The pages around it are still nobody's. */
 	EXPECT_TRUE(guest_reads_mmio(self->vcpu, SLOT_GPA - PAGE_SIZE +
 				     2 * SLOT_SIZE));
 	vm_slot_delete(self->vm, SLOT);
-	for (i = 0; i < SLOT_PAGES; i++)
+	for (i = 0; i < SLOT_PAGES; i++) {
 		EXPECT_TRUE(guest_reads_mmio(self->vcpu,
 					     SLOT_GPA + i * PAGE_SIZE));
+	}
 }
 
 /* Both directions are the same memory, without a copy in between. */
@@ -121,12 +123,14 @@ TEST_F(memslot, move)
 
 	enter(self->vcpu, guest_reader);
 	vm_slot(self->vm, SLOT, 0, SLOT_GPA, SLOT_SIZE, mem);
-	for (i = 0; i < SLOT_PAGES; i++)
+	for (i = 0; i < SLOT_PAGES; i++) {
 		EXPECT_EQ(200 + i, guest_reads(self->vcpu,
 					       SLOT_GPA + i * PAGE_SIZE));
+	}
 	vm_slot(self->vm, SLOT, 0, to, SLOT_SIZE, mem);
-	for (i = 0; i < SLOT_PAGES; i++)
+	for (i = 0; i < SLOT_PAGES; i++) {
 		EXPECT_EQ(200 + i, guest_reads(self->vcpu, to + i * PAGE_SIZE));
+	}
 	EXPECT_TRUE(guest_reads_mmio(self->vcpu, SLOT_GPA));
 	EXPECT_TRUE(guest_reads_mmio(self->vcpu, SLOT_GPA + PAGE_SIZE));
 }
@@ -152,14 +156,16 @@ TEST_F(memslot, recreate_with_other_memory)
 
 	enter(self->vcpu, guest_reader);
 	vm_slot(self->vm, SLOT, 0, SLOT_GPA, SLOT_SIZE, first);
-	for (i = 0; i < SLOT_PAGES; i++)
+	for (i = 0; i < SLOT_PAGES; i++) {
 		EXPECT_EQ(400 + i, guest_reads(self->vcpu,
 					       SLOT_GPA + i * PAGE_SIZE));
+	}
 	vm_slot_delete(self->vm, SLOT);
 	vm_slot(self->vm, SLOT, 0, SLOT_GPA, 2 * SLOT_SIZE, second);
-	for (i = 0; i < 2 * SLOT_PAGES; i++)
+	for (i = 0; i < 2 * SLOT_PAGES; i++) {
 		EXPECT_EQ(500 + i, guest_reads(self->vcpu,
 					       SLOT_GPA + i * PAGE_SIZE));
+	}
 }
 
 TEST_F(memslot, readonly)
@@ -277,8 +283,9 @@ TEST_F(memslot, many_interleaved)
 	enter(self->vcpu, guest_many);
 	EXPECT_EQ(sum, vcpu_await(self->vcpu, 3));
 	vcpu_await(self->vcpu, 4);
-	for (i = 0; i < MANY; i++)
+	for (i = 0; i < MANY; i++) {
 		EXPECT_EQ(many_slot(i) ^ 0x55, mem[many_page(i) * 512]);
+	}
 	vcpu_run_to(self->vcpu, KVM_EXIT_MMIO);
 	EXPECT_TRUE(exit_is_mmio(self->vcpu, false, SLOT_GPA + PAGE_SIZE, 8));
 	vcpu_await(self->vcpu, 5);

@@ -162,10 +162,11 @@ TEST_F(slot, flags)
 {
 	unsigned int bit;
 
-	for (bit = 2; bit < 32; bit++)
+	for (bit = 2; bit < 32; bit++) {
 		EXPECT_EQ(-EINVAL, vm_try_slot(self->vm, 3, 1u << bit,
 					       GPA + SIZE, PAGE_SIZE,
 					       self->mem));
+	}
 	EXPECT_REFUSED(EINVAL, 3, -1u, GPA + SIZE, PAGE_SIZE, self->mem);
 	EXPECT_REFUSED(EINVAL, SLOT, 1u << 31, GPA, SIZE, self->mem);
 }
@@ -230,10 +231,11 @@ TEST_F(slot, bad_pointer)
 	struct kvm_userspace_memory_region *region, delete = { .slot = SLOT };
 	const void *const *bad;
 
-	for (bad = bad_pointers; *bad; bad++)
+	for (bad = bad_pointers; *bad; bad++) {
 		EXPECT_EQ(-EFAULT, try_ioctl_ptr(self->vm->fd,
 						 KVM_SET_USER_MEMORY_REGION,
 						 *bad));
+	}
 	/* All but the last byte of a deletion can be read. */
 	region = mem_before_hole(sizeof(delete) - 1);
 	memcpy(region, &delete, sizeof(delete) - 1);

@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "guest.h"
+
 #define CPUID_ENTRIES	256
 
 void test_die(const char *file, int line, const char *cond,
@@ -274,6 +276,33 @@ void vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 int vcpu_try_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	return try_ioctl_ptr(vcpu->fd, KVM_SET_SREGS, sregs);
+}
+
+/* Not the TSC, which runs. */
+static const uint32_t state_msrs[] = {
+	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT, MSR_EFER,
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE,
+	MSR_KERNEL_GS_BASE,
+};
+
+void vcpu_get_state(struct vcpu *vcpu, struct vcpu_state *state)
+{
+	unsigned int i;
+
+	memset(state, 0, sizeof(*state));
+	vcpu_get_regs(vcpu, &state->regs);
+	vcpu_get_sregs(vcpu, &state->sregs);
+	must_ioctl(vcpu->fd, KVM_GET_FPU, &state->fpu);
+	for (i = 0; i < sizeof(state_msrs) / sizeof(state_msrs[0]); i++)
+		state->msrs[i] = vcpu_get_msr(vcpu, state_msrs[i]);
+}
+
+bool vcpu_state_is(struct vcpu *vcpu, const struct vcpu_state *state)
+{
+	struct vcpu_state now;
+
+	vcpu_get_state(vcpu, &now);
+	return !memcmp(&now, state, sizeof(now));
 }
 
 void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *cpuid)

@@ -123,6 +123,18 @@ void vcpu_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs);
 void vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 int vcpu_try_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *cpuid);
+
+/* All that the ioctls tell of a vCPU, for comparing before and after. */
+struct vcpu_state {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_fpu fpu;
+	uint64_t msrs[16];
+};
+
+void vcpu_get_state(struct vcpu *vcpu, struct vcpu_state *state);
+bool vcpu_state_is(struct vcpu *vcpu, const struct vcpu_state *state);
+
 uint64_t vcpu_get_msr(struct vcpu *vcpu, uint32_t index);
 void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 /* 1: done, 0: refused, or -errno. */
