@@ -85,7 +85,7 @@ static const struct opcode groups[][8] = {
 	[GROUP_MOV] = { OP(MOV, IZ), UD, UD, UD, UD, UD, UD },	/* 7: XABORT, XBEGIN */
 	[GROUP_UNARY] = { OP(TEST, IZ), OP(TEST, IZ), OP(NOT, LK), OP(NEG, LK) },
 	[GROUP_INCDEC8] = { OP(INC, LK), OP(DEC, LK), UD, UD, UD, UD, UD, UD },
-	[GROUP_INCDEC] = { OP(INC, LK), OP(DEC, LK), [7] = UD },
+	[GROUP_INCDEC] = { OP(INC, LK), OP(DEC, LK), [6] = OP(PUSH, D64), [7] = UD },
 	[GROUP_BT] = { UD, UD, UD, UD, OP(BT, 0), OP(BTS, LK), OP(BTR, LK), OP(BTC, LK) },
 	[GROUP_SYSTEM] = {
 		[4] = OP(SMSW, RM2), [5] = UD, [6] = OP(LMSW, RM2), [7] = OP(INVLPG, MO | RM0),

@@ -67,6 +67,7 @@ enum slat_insn_op {
 	SLAT_OP_XCHG,			/* atomic on memory, LOCK or not */
 	SLAT_OP_XADD,			/* rm and reg: rm += reg, reg = old rm */
 	SLAT_OP_CMPXCHG,		/* accumulator, rm and reg */
+	SLAT_OP_PUSH,			/* of rm; the register has other encodings too */
 
 	/* seg:base is DS:rSI where there is a source, else ES:rDI; _DST: ES:rDI is written */
 	SLAT_OP_MOVS,			/* both, see slat_insn_string_dst() */

@@ -182,7 +182,7 @@ def modrm(mode, template, op, size, rm, reg=None, high=False, flags=(), **fields
         flags += ["HIGH_RM"] if rm.high else []
         if rm.n >= 8 or (size == 1 and rm.n >= 4 and not rm.high):
             flags.append("REX")
-    if (size == 8 or regsize == 8) and not template.startswith(("lmsw", "invlpg")):
+    if (size == 8 or regsize == 8) and not template.startswith(("lmsw", "invlpg", "push")):
         flags.append("REX")
     name = reg_name(reg, regsize, high) if reg is not None else ""
     text = template.format(s=SUFFIX.get(size, ""), r="%" + name, m=rm)
@@ -290,6 +290,12 @@ def moves(mode):
             if not (high and big == 8):
                 modrm(mode, f"movs{suffix} {{m}}, {{r}}", "MOVSX", small, Reg(n, small, high), 3,
                       flags=["REG_DST"], regsize=big)
+
+
+def pushes(mode):
+    # of a register it is another opcode
+    for size in (2, 8) if mode == 64 else (2, 4):
+        sweep(mode, "push{s} {m}", "PUSH", size)
 
 
 def moffs(mode, size):
@@ -409,7 +415,7 @@ def initializer(case):
 
 def main():
     for mode in (16, 32, 64):
-        for section in (arithmetic, bits, moves, strings, ports, control, fixed):
+        for section in (arithmetic, bits, moves, pushes, strings, ports, control, fixed):
             section(mode)
     with open(sys.argv[1], "w", encoding="ascii") as out:
         out.write("\t.section .rodata\n\t.globl slat_unit_insns\nslat_unit_insns:\n")

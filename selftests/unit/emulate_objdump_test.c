@@ -21,6 +21,7 @@ static const char *const mnemonics[SLAT_OP_COUNT] = {
 	[SLAT_OP_BTR] = "btr", [SLAT_OP_BTC] = "btc", [SLAT_OP_MOV] = "mov movabs movnti",
 	[SLAT_OP_MOVZX] = "movzx", [SLAT_OP_MOVSX] = "movsx movsxd",
 	[SLAT_OP_XCHG] = "xchg", [SLAT_OP_XADD] = "xadd", [SLAT_OP_CMPXCHG] = "cmpxchg",
+	[SLAT_OP_PUSH] = "push pushw",
 	[SLAT_OP_MOVS] = "movs", [SLAT_OP_CMPS] = "cmps", [SLAT_OP_STOS] = "stos",
 	[SLAT_OP_LODS] = "lods", [SLAT_OP_SCAS] = "scas", [SLAT_OP_INS] = "ins",
 	[SLAT_OP_OUTS] = "outs", [SLAT_OP_IN] = "in", [SLAT_OP_OUT] = "out",

@@ -194,7 +194,6 @@ static const struct raw refused[] = {
 	RAW("\x90", ANY, -EOPNOTSUPP),			/* nop */
 	RAW("\xf2\x90", ANY, -EOPNOTSUPP),
 	RAW("\x41\x90", SLAT_INSN_64, -EOPNOTSUPP),	/* xchg r8, rax */
-	RAW("\xff\x33", ANY, -EOPNOTSUPP),		/* push m */
 	RAW("\x8f\x03", ANY, -EOPNOTSUPP),		/* pop m */
 	RAW("\xff\x13", ANY, -EOPNOTSUPP),		/* call m */
 	RAW("\xf7\x23", ANY, -EOPNOTSUPP),		/* mul */
