@@ -51,6 +51,7 @@ static unsigned int operand_access(const struct slat_insn *insn)
 	case SLAT_OP_CMPS:
 	case SLAT_OP_SCAS:
 	case SLAT_OP_LODS:
+	case SLAT_OP_PUSH:
 		return SLAT_R;
 	case SLAT_OP_MOV:
 		return insn->flags & SLAT_INSN_REG_DST ? SLAT_R : SLAT_W;
@@ -108,6 +109,27 @@ static int add_operand(struct slat_vcpu *vcpu, u8 operand, enum slat_insn_seg se
 	return 0;
 }
 
+static u8 stack_width(struct slat_vcpu *vcpu)
+{
+	struct kvm_segment stack;
+	struct slat_mode mode;
+
+	slat_hw->get_mode(vcpu, &mode);
+	if (slat_mode_is_64(&mode))
+		return 8;
+	slat_hw->get_segment(vcpu, &stack, SLAT_SEG_SS);
+	return stack.db ? 4 : 2;
+}
+
+/* Where PUSH writes. */
+static int add_stack(struct slat_vcpu *vcpu)
+{
+	u64 mask = ~0ULL >> (64 - 8 * stack_width(vcpu));
+	u64 offset = (vcpu->gpr[SLAT_RSP] - vcpu->mmio.insn.opsize) & mask;
+
+	return add_operand(vcpu, 1, SLAT_SEG_SS, offset, SLAT_W);
+}
+
 static int add_operands(struct slat_vcpu *vcpu)
 {
 	struct slat_mmio *mmio = &vcpu->mmio;
@@ -118,8 +140,10 @@ static int add_operands(struct slat_vcpu *vcpu)
 
 	mmio->nr_pieces = 0;
 	memset(mmio->value, 0, sizeof(mmio->value));
-	if (!is_string(insn))
-		return add_operand(vcpu, 0, insn->seg, ea, operand_access(insn));
+	if (!is_string(insn)) {
+		err = add_operand(vcpu, 0, insn->seg, ea, operand_access(insn));
+		return err || insn->op != SLAT_OP_PUSH ? err : add_stack(vcpu);
+	}
 	if (insn->flags & SLAT_INSN_STR_SRC) {
 		err = add_operand(vcpu, operand++, insn->seg, ea, SLAT_R);
 		if (err)
@@ -319,6 +343,12 @@ static void compute(struct slat_vcpu *vcpu, struct outcome *out)
 		break;
 	case SLAT_OP_CMPXCHG:
 		compute_cmpxchg(mmio, vcpu->gpr[SLAT_RAX], reg, out);
+		break;
+	case SLAT_OP_PUSH:
+		mmio->result = mem[0];
+		out->value = vcpu->gpr[SLAT_RSP] - insn->opsize;
+		out->reg = SLAT_RSP;
+		out->size = stack_width(vcpu);
 		break;
 	case SLAT_OP_CMPS:
 		slat_insn_alu(SLAT_OP_CMP, insn->opsize, mem[0], mem[1], &out->rflags);

@@ -12,7 +12,7 @@
 
 struct slat_vcpu;
 
-/* Two operands (MOVS, CMPS), each of which may cross into another page. */
+/* Two operands (MOVS, CMPS, PUSH), each of which may cross into another page. */
 #define SLAT_MMIO_PIECES	4
 
 /**
