@@ -287,6 +287,14 @@ static long msrs(struct slat_vcpu *vcpu, struct kvm_msrs __user *user, bool writ
 	return ret;
 }
 
+static bool cpuid_differs(const struct slat_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries,
+			  u32 nent)
+{
+	return nent != vcpu->nr_cpuid ||
+	       memcmp(entries, vcpu->cpuid, nent * sizeof(*entries));
+}
+
+/* A guest's CPU does not change under it: once it ran, only the same again is taken. */
 static long set_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 {
 	struct kvm_cpuid_entry2 *entries = NULL;
@@ -301,6 +309,11 @@ static long set_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 		entries = vmemdup_user(user->entries, head.nent * sizeof(*entries));
 		if (IS_ERR(entries))
 			return PTR_ERR(entries);
+	}
+	if (vcpu->has_run) {
+		ret = cpuid_differs(vcpu, entries, head.nent) ? -EINVAL : 0;
+		kvfree(entries);
+		return ret;
 	}
 	kvfree(vcpu->cpuid);
 	vcpu->cpuid = entries;

@@ -290,6 +290,7 @@ int slat_vcpu_run(struct slat_vcpu *vcpu)
 
 	if (cr8 > SLAT_CR8_MAX)
 		return -EINVAL;
+	vcpu->has_run = true;
 	slat_hw->set_cr8(vcpu, cr8);
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);

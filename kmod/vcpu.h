@@ -71,6 +71,7 @@ struct slat_vcpu_stats {
  * @dr:		DR0 to DR3
  * @xcr0:	extended control register 0
  * @apic_base:	kept for the VMM
+ * @has_run:	KVM_RUN was called
  * @fpu:	the guest's FPU state while it is not loaded
  * @cpuid:	what CPUID tells the guest
  * @nr_cpuid:	entries of it
@@ -107,6 +108,7 @@ struct slat_vcpu {
 	u64 dr[4];
 	u64 xcr0;
 	u64 apic_base;
+	bool has_run;
 	struct fpu_guest fpu;
 	struct kvm_cpuid_entry2 *cpuid;
 	unsigned int nr_cpuid;

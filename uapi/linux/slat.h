@@ -35,6 +35,11 @@
  *                            does not allow the access
  *   KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_FPU,
  *   KVM_SET_FPU, KVM_GET_MSRS, KVM_SET_MSRS, KVM_SET_CPUID2, KVM_GET_CPUID2
+ *                            -EINVAL: control registers that do not fit together
+ *                            or that the guest's CPUID does not have, reserved
+ *                            bits of MXCSR, other CPUID entries after the first
+ *                            KVM_RUN; -E2BIG: more than 255 MSRs or 256 CPUID
+ *                            entries, or fewer than there are to read
  *
  * A VM belongs to the address space that made it: from another, every ioctl on
  * it and on its vCPUs gives -EIO.
