@@ -21,6 +21,16 @@
 /* Exported, but declared in no public header: the bits of MXCSR that the CPU has. */
 extern unsigned int mxcsr_feature_mask;
 
+/* Newer headers warn in the field's name that the VMM may change it at any moment. */
+static inline bool slat_immediate_exit(const struct kvm_run *run)
+{
+#ifdef HINT_UNSAFE_IN_KVM
+	return READ_ONCE(run->HINT_UNSAFE_IN_KVM(immediate_exit));
+#else
+	return READ_ONCE(run->immediate_exit);
+#endif
+}
+
 /**
  * slat_guest_work_pending() - does something have to happen before guest mode?
  *

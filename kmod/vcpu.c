@@ -296,7 +296,7 @@ int slat_vcpu_run(struct slat_vcpu *vcpu)
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	ret = finish_exit(vcpu);
 	if (ret > 0)
-		ret = READ_ONCE(vcpu->run->immediate_exit) ? interrupted(vcpu) : run_guest(vcpu);
+		ret = slat_immediate_exit(vcpu->run) ? interrupted(vcpu) : run_guest(vcpu);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
 	slat_hw->vcpu_put(vcpu);
 	publish(vcpu);
