@@ -444,7 +444,7 @@ static bool may_continue(struct slat_vcpu *vcpu)
 		return false;
 	if (vcpu->exception.pending || vcpu->interrupt || (vcpu->rflags & X86_EFLAGS_TF))
 		return false;
-	if (READ_ONCE(vcpu->run->immediate_exit) || READ_ONCE(vcpu->run->request_interrupt_window))
+	if (slat_immediate_exit(vcpu->run) || READ_ONCE(vcpu->run->request_interrupt_window))
 		return false;
 	return !signal_pending(current) && !need_resched();
 }
