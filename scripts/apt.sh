@@ -6,8 +6,8 @@
 # suite changes.
 
 apt_state=$cache/apt
-apt_own=(-q -o "Dir::State::Lists=$apt_state/own/lists" -o "Dir::Cache=$apt_state/own/cache")
-apt_ours=(-q -o "Dir::State::Lists=$apt_state/lists" -o "Dir::Cache=$apt_state/cache"
+apt_own=(-q -o APT::Sandbox::User=root -o "Dir::State::Lists=$apt_state/own/lists" -o "Dir::Cache=$apt_state/own/cache")
+apt_ours=(-q -o APT::Sandbox::User=root -o "Dir::State::Lists=$apt_state/lists" -o "Dir::Cache=$apt_state/cache"
 	-o "Dir::Etc::sourcelist=$apt_state/sources.list" -o Dir::Etc::sourceparts=/dev/null)
 
 # repo_uri LABEL [APT-OPTION...]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Counts test cases in the output of the kselftest runner, or of programs that
-# print TAP themselves. Prints a line for each program, and all it said if
-# something failed. Adds "pass NAME", "fail NAME" or "skip NAME" for each case to
+# print TAP themselves. Prints a line for each program, and what its failed cases
+# said. Adds "pass NAME", "fail NAME" or "skip NAME" for each case to
 # the file RESULTS. PROGRAMS names the programs that must have ended.
 
 function result(kind, name) {
@@ -14,6 +14,7 @@ function begin(name) {
 	plan = -1
 	cases = 0
 	text = ""
+	said = ""
 	split("", count)
 }
 
@@ -30,7 +31,7 @@ function end(verdict, why) {
 	printf "%-6s %s: %d passed, %d failed, %d skipped\n", count["fail"] ? "FAIL" : verdict == "skip" ? "skip" : "ok",
 		program, count["pass"], count["fail"], count["skip"]
 	if (count["fail"])
-		printf "%s", text
+		printf "%s%s", text, said
 	fflush()
 	ended[program] = 1
 	program = ""
@@ -42,11 +43,12 @@ function end(verdict, why) {
 	next
 }
 
-program != "" { text = text "    " $0 "\n" }
+program != "" { said = said "    " $0 "\n" }
 
 /^# 1\.\.[0-9]+/ {
 	if (plan < 0)
 		plan = substr($2, 4) + 0
+	said = ""
 	next
 }
 
@@ -60,6 +62,9 @@ program != "" { text = text "    " $0 "\n" }
 		result("skip", program ": " line)
 	else
 		result("pass", program ": " line)
+	if (/^# not ok/)
+		text = text said
+	said = ""
 	next
 }
 
