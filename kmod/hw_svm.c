@@ -512,9 +512,9 @@ static void save_debug_registers(struct slat_vcpu *vcpu)
  * The guest's extended state.  It never gets supervisor state, so its XSS is 0; SVM
  * cannot keep it from executing XSAVES.
  */
-static void load_xstate(const struct slat_vcpu *vcpu, const struct svm_cpu *sc)
+static void load_xstate(struct slat_vcpu *vcpu, const struct svm_cpu *sc)
 {
-	if (!(to_svm((struct slat_vcpu *)vcpu)->cr4 & X86_CR4_OSXSAVE))
+	if (!(to_svm(vcpu)->cr4 & X86_CR4_OSXSAVE))
 		return;
 	if (vcpu->xcr0 != sc->xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
@@ -522,12 +522,21 @@ static void load_xstate(const struct slat_vcpu *vcpu, const struct svm_cpu *sc)
 		wrmsrl(MSR_IA32_XSS, 0);
 }
 
-static void restore_xstate(const struct slat_vcpu *vcpu, const struct svm_cpu *sc)
+/*
+ * XCR0 is read back rather than taken from vcpu->xcr0: QEMU's CPU does not intercept
+ * XSETBV, and the host must get its own value whatever the guest did.
+ */
+static void restore_xstate(struct slat_vcpu *vcpu, const struct svm_cpu *sc)
 {
-	if (!(to_svm((struct slat_vcpu *)vcpu)->cr4 & X86_CR4_OSXSAVE))
+	u64 xcr0;
+
+	if (!(to_svm(vcpu)->cr4 & X86_CR4_OSXSAVE))
 		return;
-	if (vcpu->xcr0 != sc->xcr0)
+	xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	if (xcr0 != sc->xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, sc->xcr0);
+	if (xcr0 != vcpu->xcr0 && slat_cpuid_xcr0_valid(xcr0))
+		vcpu->xcr0 = xcr0;
 	if (sc->xss)
 		wrmsrl(MSR_IA32_XSS, sc->xss);
 }
