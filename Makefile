@@ -9,43 +9,62 @@ KDIR ?= $(wildcard /lib/modules/$(shell uname -r)/build)
 # Names of tests to run, all if empty
 TEST ?=
 
-PREFIX ?= /usr
 DESTDIR ?=
-
-# "make" builds for KDIR; naming a KERNEL, or having no KDIR, for the test machine
-ifneq ($(filter environment% command%,$(origin KERNEL)),)
-module_for = $(KERNEL)
-else
-module_for = $(or $(abspath $(KDIR)),$(KERNEL))
-endif
+PREFIX ?= /usr/local
+UDEVDIR ?= /etc/udev/rules.d
 
 .PHONY: all module demo check unit debug-kernel install uninstall clean help
 all: module
 
-module: | packages-build
-	@scripts/module.sh $(module_for)
+# Naming a KERNEL, or having no KDIR, means the test machine's.
+ifneq ($(filter environment% command%,$(origin KERNEL))$(if $(KDIR),,y),)
+module: | packages-module packages-test
+	@scripts/module.sh $(KERNEL)
+else
+module: | packages-module
+	@scripts/module.sh $(abspath $(KDIR))
+endif
 
-.PHONY: packages-build packages-machine packages-kernel
 packages-%:
 	@scripts/packages.sh $*
 
-demo: | packages-build packages-machine
+demo: | packages-module packages-test packages-machine
 	@scripts/demo.sh $(KERNEL)
 
-check: | packages-build packages-machine
+check: | packages-module packages-test packages-machine
 	@scripts/run-tests.sh $(KERNEL) $(TEST)
 
-unit: | packages-build
+unit: | packages-test
 	@$(MAKE) -s -C selftests/unit OUTPUT=$(CURDIR)/build/unit KSFT=$$(scripts/kselftest.sh) check
 
-debug-kernel: | packages-build packages-kernel
+debug-kernel: | packages-kernel
 	@scripts/kernel.sh debug
+
+release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h)
+# With a DESTDIR, settling the system that it goes to is a package's business.
+define settle
+$(if $(DESTDIR),,depmod $(release))
+$(if $(DESTDIR),,! command -v udevadm || udevadm control --reload)
+endef
+
+install: | packages-module
+	$(if $(KDIR),,$(error no build tree of the running kernel: install its headers or name a KDIR))
+	scripts/module.sh $(abspath $(KDIR))
+	scripts/module.sh $(abspath $(KDIR)) modules_install INSTALL_MOD_PATH=$(DESTDIR)
+	install -D -m 644 scripts/udev/60-slat.rules $(DESTDIR)$(UDEVDIR)/60-slat.rules
+	install -D -m 644 uapi/linux/slat.h $(DESTDIR)$(PREFIX)/include/linux/slat.h
+	$(settle)
+
+uninstall:
+	rm -f $(DESTDIR)/lib/modules/$(release)/*/slat.ko*
+	rm -f $(DESTDIR)$(UDEVDIR)/60-slat.rules $(DESTDIR)$(PREFIX)/include/linux/slat.h
+	$(settle)
 
 clean:
 	rm -rf build
 
 help:
-	@sed -n 's/^## //p' Makefile
+	@sed -n 's/^## \?//p' Makefile
 
 ## make                    build slat.ko for the running kernel (KDIR=... for another),
 ##                         or, if its build tree is not there, for the test machine
@@ -55,7 +74,8 @@ help:
 ##                         build with all warnings, run unit tests and kselftests
 ## make unit               only the unit tests
 ## make debug-kernel       build the test machine's debug kernel (minutes, once)
-## make install            slat.ko for KDIR, udev rule, header (DESTDIR, PREFIX)
+## make install            slat.ko for KDIR, the udev rule for /dev/slat, the header
+##                         (DESTDIR, PREFIX, UDEVDIR)
 ## make uninstall
 ## make clean
 ##

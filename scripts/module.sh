@@ -1,26 +1,31 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# module.sh KERNEL [TARGET]: builds slat.ko for a test kernel in build/KERNEL, as
+# module.sh KERNEL: builds slat.ko for a test kernel in build/KERNEL, as
 # developers want it: compiler and sparse warnings (W=1 C=1) are errors.
-# module.sh KDIR [TARGET]: builds it in build/host for the kernel whose build
+# module.sh KDIR [TARGET...]: builds it in build/host for the kernel whose build
 # tree KDIR (an absolute path) is, as users want it: no more checks than that
-# kernel's own. TARGET is modules (default) or modules_install.
+# kernel's own. TARGETs are for kbuild: modules (default), modules_install ...
 #
 # The sources are copied there first: kbuild puts objects beside the sources, and
 # each kernel needs its own.
 
 . "$(dirname "$0")/lib.sh"
 
-kernel=${1:-} target=${2:-modules}
-# pahole and a BTF vmlinux are not there to make BTF with.
-vars=(CONFIG_DEBUG_INFO_BTF_MODULES=)
+kernel=${1:-}
+targets=("${@:2}")
+[ ${#targets[@]} -gt 0 ] || targets=(modules)
+# Debian's headers ask for BTF, which takes pahole.
+vars=()
+command -v pahole > /dev/null || vars=(CONFIG_DEBUG_INFO_BTF_MODULES=)
 case $kernel in
 /*)
 	kdir=$kernel out=$build/host strict=
+	# Distributions keep their signing key to themselves.
+	[ -e "$kdir/certs/signing_key.pem" ] || vars+=(CONFIG_MODULE_SIG_ALL=)
 	;;
 ?*)
 	kdir=$("$scripts/kernel.sh" "$kernel")/build out=$build/$kernel strict=1
-	vars+=(W=1 C=1 "KCFLAGS=-Werror" "CF=-Wsparse-error")
+	vars=(CONFIG_DEBUG_INFO_BTF_MODULES= W=1 C=1 "KCFLAGS=-Werror" "CF=-Wsparse-error")
 	;;
 *) usage ;;
 esac
@@ -32,9 +37,8 @@ rsync -a Kbuild kmod uapi "$out/"
 id=$(realpath "$kdir"; cat "$kdir/include/config/kernel.release" Kbuild)
 [ "$id" = "$(cat "$out/.id" 2> /dev/null)" ] || { make -s -C "$kdir" M="$out" clean; echo "$id" > "$out/.id"; }
 
-# The host's own BTF settings are none of our business.
-[ -n "$strict" ] || vars=()
-if ! make -s -C "$kdir" M="$out" -j"${JOBS:-$(nproc)}" "${vars[@]}" "$target" 2>&1 | sed -u "s,$out/,," | tee "$out/log"; then
+if ! make -s -C "$kdir" M="$out" -j"${JOBS:-$(nproc)}" "${vars[@]}" "${targets[@]}" 2>&1 |
+	sed -u "s,$out/,," | tee "$out/log"; then
 	die "slat.ko does not build against $kdir"
 fi
 if [ -n "$strict" ] && grep -qiE '\<warning:' "$out/log"; then

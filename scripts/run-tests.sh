@@ -10,8 +10,10 @@
 #
 # Tests that are on no line run in the machine "default", which may have a line.
 #
-# The console logs are left in build/log.
-# LEAKS=1 looks for memory leaks on the debug kernel even if TESTs are named.
+# The console logs are left in build/log. Environment:
+#
+#  UNIT=no   leaves the unit tests out
+#  LEAKS=1   looks for memory leaks on the debug kernel even if TESTs are named
 
 . "$(dirname "$0")/lib.sh"
 
@@ -144,7 +146,7 @@ host "module for $kernel, without warnings" "$scripts/module.sh" "$kernel" || su
 # Whoever builds meanwhile must not change what the machines load.
 cp "$build/$kernel/slat.ko" "$work/"
 
-if [ ${#chosen[@]} = 0 ]; then
+if [ ${#chosen[@]} = 0 ] && [ "${UNIT:-}" != no ]; then
 	host "splat scan" "$scripts/check-splats.sh" --self-test || true
 	make -s --no-print-directory -C "$top/selftests/unit" OUTPUT="$build/unit" \
 		KSFT="$("$scripts/kselftest.sh")" check > "$work/unit" 2>&1 && rc=0 || rc=$?
