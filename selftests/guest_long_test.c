@@ -25,7 +25,7 @@ FIXTURE_SETUP(lm)
 	self->vm = vm_create();
 	self->vcpu = vcpu_create(self->vm, 0);
 	if (!guest_paging_supported(variant->paging))
-		SKIP(return, "the CPU has no 5-level paging");
+		SKIP_SETUP("the CPU has no 5-level paging");
 	vm_make_tables(self->vm, variant->paging);
 }
 

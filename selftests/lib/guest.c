@@ -301,3 +301,25 @@ void guest_enter_long(struct vcpu *vcpu, uint64_t entry, uint64_t arg)
 	*(uint64_t *)vm_ptr(vm, stack) = (uintptr_t)guest_returned;
 	set_regs(vcpu, entry, stack, arg);
 }
+
+static void guest_sets_xcr0(uint64_t unused)
+{
+	write_cr4(read_cr4() | CR4_OSXSAVE);
+	write_xcr0(3);
+	guest_report(1, 0);
+	guest_report(2, read_xcr0());
+}
+
+bool guest_keeps_xcr0(void)
+{
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+	bool kept;
+
+	guest_enter_c(vcpu, guest_sets_xcr0, 0);
+	vcpu_await(vcpu, 1);
+	kept = vcpu_await(vcpu, 2) == 3;
+	vcpu_destroy(vcpu);
+	vm_destroy(vm);
+	return kept;
+}

@@ -107,6 +107,12 @@ void guest_enter_long(struct vcpu *vcpu, uint64_t entry, uint64_t arg);
 #define guest_enter_c(vcpu, function, arg) \
 	guest_enter_long(vcpu, (uintptr_t)(function), (uintptr_t)(arg))
 
+/*
+ * Whether a guest's XCR0 lasts over exits. QEMU 7.2's emulated CPU does not let
+ * a hypervisor intercept XSETBV, so that KVM cannot keep the value.
+ */
+bool guest_keeps_xcr0(void);
+
 /* The guest's copy of a global variable of this program. */
 #define guest_var(vm, variable) \
 	(*(typeof(variable) *)vm_ptr(vm, (uintptr_t)&(variable)))

@@ -187,6 +187,21 @@ static inline void guest_wrmsr(uint32_t index, uint64_t value)
 			 "d"((uint32_t)(value >> 32)) : "memory");
 }
 
+static inline uint64_t read_xcr0(void)
+{
+	uint32_t low, high;
+
+	asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0) : "memory");
+	return low | (uint64_t)high << 32;
+}
+
+static inline void write_xcr0(uint64_t value)
+{
+	asm volatile("xsetbv"
+		     : : "c"(0), "a"((uint32_t)value),
+			 "d"((uint32_t)(value >> 32)) : "memory");
+}
+
 static inline void guest_invlpg(const void *address)
 {
 	asm volatile("invlpg (%0)" : : "r"(address) : "memory");
