@@ -233,11 +233,13 @@ static bool is_allowed(const struct walk *walk)
 /* Return: 0; 1: the entry has changed; -EFAULT. */
 static int exchange_entry(struct walk *walk, unsigned int i, u64 new)
 {
-	u32 old = walk->entry[i];
+	void __user *host = walk->host[i];
+	u64 *entry = &walk->entry[i];
+	u32 old = *entry;
 
 	if (walk->levels > 2)
-		return __try_cmpxchg_user((u64 __user *)walk->host[i], &walk->entry[i], new, fault8);
-	return __try_cmpxchg_user((u32 __user *)walk->host[i], &old, (u32)new, fault4);
+		return __try_cmpxchg_user((u64 __user *)host, entry, new, fault8);
+	return __try_cmpxchg_user((u32 __user *)host, &old, (u32)new, fault4);
 }
 
 /*
