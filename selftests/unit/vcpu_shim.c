@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/uaccess.h>
+
+#include "vcpu_shim.h"
+
+unsigned int shim_lost_races;
+
+u64 shim_random(void)
+{
+	static u64 state = 88172645463325252;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state >> 3;
+}
+
+struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn)
+{
+	unsigned int i;
+
+	for (i = 0; i < SHIM_SLOTS; i++)
+		if (gfn - vm->slot[i].gfn < vm->slot[i].npages)
+			return &vm->slot[i];
+	return NULL;
+}
+
+void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip)
+{
+	vcpu->rip = next_rip;
+}
+
+void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 error)
+{
+	vcpu->exception.pending = true;
+	vcpu->exception.vector = vector;
+	vcpu->exception.has_error = has_error;
+	vcpu->exception.error = error;
+}
+
+int slat_exit_internal_error(struct slat_vcpu *vcpu, u32 suberror, const u8 *bytes,
+			     unsigned int nr)
+{
+	vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	vcpu->run->internal.suberror = suberror;
+	return 0;
+}
+
+unsigned int slat_cpuid_phys_bits(struct slat_vcpu *vcpu)
+{
+	return vcpu->phys_bits;
+}
+
+static void get_mode(struct slat_vcpu *vcpu, struct slat_mode *mode)
+{
+	*mode = vcpu->mode;
+}
+
+static void get_segment(struct slat_vcpu *vcpu, struct kvm_segment *segment, unsigned int nr)
+{
+	*segment = vcpu->segment[nr];
+}
+
+static void single_stepped(struct slat_vcpu *vcpu)
+{
+}
+
+static const struct slat_hw hw = {
+	.get_mode = get_mode,
+	.get_segment = get_segment,
+	.single_stepped = single_stepped,
+};
+
+const struct slat_hw *slat_hw = &hw;
