@@ -62,7 +62,7 @@ static const struct {
 
 u64 slat_cpuid_xcr0(void)
 {
-	if (!boot_cpu_has(X86_FEATURE_XSAVE) || !boot_cpu_has(X86_FEATURE_OSXSAVE))
+	if (!boot_cpu_has(X86_FEATURE_XSAVE))
 		return 0;
 	return xgetbv(XCR_XFEATURE_ENABLED_MASK) & XCR0_KNOWN;
 }

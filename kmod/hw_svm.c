@@ -205,7 +205,7 @@ static int svm_cpu_enable(void)
 	sc->tag_gen++;
 	sc->next_asid = max_asid + 1;
 	sc->serial = 0;
-	sc->xcr0 = boot_cpu_has(X86_FEATURE_OSXSAVE) ? xgetbv(XCR_XFEATURE_ENABLED_MASK) : 0;
+	sc->xcr0 = boot_cpu_has(X86_FEATURE_XSAVE) ? xgetbv(XCR_XFEATURE_ENABLED_MASK) : 0;
 	sc->xss = 0;
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
 		rdmsrl(MSR_IA32_XSS, sc->xss);
