@@ -88,7 +88,7 @@ static const struct opcode groups[][8] = {
 	[GROUP_INCDEC] = { OP(INC, LK), OP(DEC, LK), [6] = OP(PUSH, D64), [7] = UD },
 	[GROUP_BT] = { UD, UD, UD, UD, OP(BT, 0), OP(BTS, LK), OP(BTR, LK), OP(BTC, LK) },
 	[GROUP_SYSTEM] = {
-		[4] = OP(SMSW, RM2), [5] = UD, [6] = OP(LMSW, RM2), [7] = OP(INVLPG, MO | RM0),
+		[4] = OP(SMSW, RM2), [5] = UD, [6] = OP(LMSW, RM2), [7] = OP(INVLPG, RM0),
 	},
 };
 

@@ -267,6 +267,9 @@ def bits(mode):
         sweep(mode, name + "{s} {r}, {m}", name.upper(), size, lock=name != "bt", register=True)
         for bit, mem in zip(itertools.cycle((0, 31, 63, 0x9f)), memories(mode)):
             modrm(mode, f"{name}{{s}} ${bit}, {{m}}", name.upper(), size, mem, flags=["IMM"], imm=bit)
+        if name != "bt":
+            modrm(mode, f"lock {name}{{s}} $5, {{m}}", name.upper(), size, memories(mode)[0],
+                  flags=["IMM", "LOCK"], imm=5)
 
 
 def moves(mode):

@@ -325,11 +325,23 @@ TEST(odd_encodings)
 	EXPECT_EQ(8, insn.reg);
 	DECODE("\xf3\x41\x90", SLAT_INSN_64);		/* a CPU does not exchange r8 */
 	EXPECT_EQ(SLAT_OP_PAUSE, insn.op);
-	DECODE("\x48\xed", SLAT_INSN_64);		/* IN has no 8-byte form */
-	EXPECT_EQ(4, insn.opsize);
 	DECODE("\x63\x03", SLAT_INSN_64);		/* MOVSXD without W */
 	EXPECT_EQ(4, insn.opsize);
 	EXPECT_EQ(4, insn.regsize);
+}
+
+/* REX.W does not widen ports. */
+TEST(port_size)
+{
+	static const char *const code[] = { "\x48\xe5\x01", "\x48\xe7\x01", "\x48\xed",
+					    "\x48\xef", "\x48\x6d", "\x48\x6f" };
+	struct slat_insn insn;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(code) / sizeof(code[0]); i++) {
+		ASSERT_EQ(0, decode(&insn, code[i], strlen(code[i]), SLAT_INSN_64));
+		EXPECT_EQ(4, insn.opsize) TH_LOG("code[%u]", i);
+	}
 }
 
 TEST(registers)
