@@ -10,7 +10,7 @@ export LC_ALL=C
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$scripts")
 build=$top/build
-cache=${SLAT_CACHE:-${XDG_CACHE_HOME:-$(echo ~)/.cache}/slat}
+cache=${SLAT_CACHE:-${XDG_CACHE_HOME:-~/.cache}/slat}
 mkdir -p "$build" "$cache"
 cache=$(realpath "$cache")
 
