@@ -329,6 +329,16 @@ double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
+void pin(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	REQUIRE(!sched_setaffinity(0, sizeof(set), &set), "CPU %u: %s", cpu,
+		strerror(errno));
+}
+
 long file_number(const char *path)
 {
 	FILE *file = fopen(path, "r");

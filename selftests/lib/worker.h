@@ -131,6 +131,17 @@ bool play_end(struct play *play);
 
 /* Seconds since some time. */
 double now(void);
+/*
+ * for_rounds(i, n, seconds): n rounds, or as many as there is time for on a
+ * machine that has other things to do, but one in ten at least.
+ */
+#define for_rounds(i, n, seconds)					\
+	for (double rounds_end = now() + (seconds), once = (i = 0, 1);	\
+	     once; once = 0)						\
+		for (; i < (n) && (i <= (n) / 10 || now() < rounds_end); i++)
+
+/* This thread, and those that it makes from now on, on one CPU. */
+void pin(unsigned int cpu);
 
 /* Contents of a file in /proc or /sys, a number; -1 without it. */
 long file_number(const char *path);
