@@ -2,6 +2,8 @@
 #ifndef SLAT_UNIT_BITS_H
 #define SLAT_UNIT_BITS_H
 
+#include <linux/build_bug.h>
+
 #define BITS_PER_LONG		64
 #define BIT(n)			(1UL << (n))
 #define BIT_ULL(n)		(1ULL << (n))
