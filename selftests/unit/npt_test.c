@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The NPT codec against the bits of the manual. */
+#include <kselftest_harness.h>
+
+#include "apm.h"
+#include "fmt/npt.h"
+
+#define ALL_BITS	(~0ULL)
+#define FRAME_MAX	((1ULL << APM_FRAME_BITS) - 1)
+
+/* Of a leaf's level: the first frames, patterns, the last ones. */
+static const u64 frames[] = {
+	0, 1, 2, 3, 511, 512, 0x3ffff, 0x40000, 0xfffff, 0x100000, 0x5555555555, 0xaaaaaaaaaa,
+	0x7fffffffff, 0x8000000000, 0xfffffffffe, 0xffffffffff,
+};
+
+#define FRAMES	(sizeof(frames) / sizeof(frames[0]))
+
+#define LEAF_LEVELS	3
+
+/* A frame of which a leaf of the level can start. */
+static u64 leaf_frame(unsigned int n, unsigned int level)
+{
+	return frames[n] & (ALL_BITS << (9 * (level - 1)));
+}
+
+/* The entry as the manual has it. */
+static u64 manual_leaf(u64 frame, unsigned int level, unsigned int rights)
+{
+	return frame << APM_ADDRESS | apm_bit(APM_P) | apm_bit(APM_US) |
+	       (rights & SLAT_W ? apm_bit(APM_RW) : 0) |
+	       (rights & SLAT_X ? 0 : apm_bit(APM_NX)) |
+	       (level > 1 ? apm_bit(APM_PS) : 0);
+}
+
+/* All leaves of interest, with an index that goes on over all of them. */
+struct leaf {
+	unsigned int level;
+	unsigned int rights;
+	u64 frame;
+	u64 entry;
+};
+
+#define LEAVES	(LEAF_LEVELS * 4 * FRAMES)
+
+static struct leaf leaf_of(unsigned int n)
+{
+	struct leaf leaf = {
+		.level = 1 + n % LEAF_LEVELS,
+		.rights = SLAT_R | n / LEAF_LEVELS % 4 << 1,
+	};
+
+	leaf.frame = leaf_frame(n / LEAF_LEVELS / 4, leaf.level);
+	leaf.entry = npt_make_leaf(leaf.frame, leaf.level, leaf.rights);
+	return leaf;
+}
+
+TEST(contract_constants)
+{
+	EXPECT_EQ(1, SLAT_R);
+	EXPECT_EQ(2, SLAT_W);
+	EXPECT_EQ(4, SLAT_X);
+	EXPECT_EQ(512, SLAT_ENTRIES);
+}
+
+TEST(index_and_span)
+{
+	const u64 gfn = 1ULL << 36 | 2ULL << 27 | 3ULL << 18 | 4ULL << 9 | 511;
+
+	EXPECT_EQ(511, slat_index(gfn, 1));
+	EXPECT_EQ(4, slat_index(gfn, 2));
+	EXPECT_EQ(3, slat_index(gfn, 3));
+	EXPECT_EQ(2, slat_index(gfn, 4));
+	EXPECT_EQ(1, slat_index(gfn, 5));
+	EXPECT_EQ(1, slat_span(1));
+	EXPECT_EQ(512, slat_span(2));
+	EXPECT_EQ(262144, slat_span(3));
+	EXPECT_EQ(134217728, slat_span(4));
+	EXPECT_EQ(68719476736ULL, slat_span(5));
+}
+
+TEST(leaf_has_the_bits_of_the_manual)
+{
+	unsigned int n;
+
+	for (n = 0; n < LEAVES; n++) {
+		const struct leaf leaf = leaf_of(n);
+
+		ASSERT_EQ(manual_leaf(leaf.frame, leaf.level, leaf.rights), leaf.entry);
+	}
+}
+
+TEST(leaf_reads_back)
+{
+	unsigned int n;
+
+	for (n = 0; n < LEAVES; n++) {
+		const struct leaf leaf = leaf_of(n);
+
+		ASSERT_TRUE(npt_is_present(leaf.entry));
+		ASSERT_TRUE(npt_is_leaf(leaf.entry, leaf.level));
+		ASSERT_FALSE(npt_is_table(leaf.entry, leaf.level));
+		ASSERT_EQ(leaf.frame, npt_pfn(leaf.entry));
+		ASSERT_EQ(leaf.rights, npt_rights(leaf.entry));
+		ASSERT_FALSE(npt_is_accessed(leaf.entry));
+		ASSERT_FALSE(npt_is_dirty(leaf.entry));
+	}
+}
+
+/* Where the CPU may have set A and D, and software bits or PAT are in use. */
+TEST(other_bits_do_not_change_what_a_leaf_says)
+{
+	const u64 other = apm_bit(APM_A) | apm_bit(APM_D) | apm_bit(APM_PWT) | apm_bit(APM_PCD) |
+			  0x7ffULL << 52 | 7ULL << 9;
+	unsigned int n;
+
+	for (n = 0; n < LEAVES; n++) {
+		const struct leaf leaf = leaf_of(n);
+
+		ASSERT_TRUE(npt_is_leaf(leaf.entry | other, leaf.level));
+		ASSERT_FALSE(npt_is_table(leaf.entry | other, leaf.level));
+		ASSERT_EQ(leaf.frame, npt_pfn(leaf.entry | other));
+		ASSERT_EQ(leaf.rights, npt_rights(leaf.entry | other));
+	}
+}
+
+/* Bit 7 at level 1 belongs to the PAT. */
+TEST(bit_7_makes_a_leaf_at_upper_levels_only)
+{
+	const u64 table = npt_make_table(5), bit7 = apm_bit(APM_PS);
+
+	EXPECT_TRUE(npt_is_leaf(table, 1));
+	EXPECT_TRUE(npt_is_leaf(table | bit7, 1));
+	EXPECT_FALSE(npt_is_leaf(table, 2));
+	EXPECT_TRUE(npt_is_leaf(table | bit7, 2));
+	EXPECT_FALSE(npt_is_leaf(table, 3));
+	EXPECT_TRUE(npt_is_leaf(table | bit7, 3));
+}
+
+TEST(table_has_the_bits_of_the_manual)
+{
+	unsigned int n;
+
+	for (n = 0; n < FRAMES; n++)
+		ASSERT_EQ(frames[n] << APM_ADDRESS | apm_bit(APM_P) | apm_bit(APM_RW) |
+			  apm_bit(APM_US), npt_make_table(frames[n]));
+}
+
+TEST(table_reads_back)
+{
+	const u64 ad = apm_bit(APM_A) | apm_bit(APM_D);
+	unsigned int n, level;
+
+	for (n = 0; n < FRAMES; n++) {
+		const u64 entry = npt_make_table(frames[n]);
+
+		for (level = 2; level <= SLAT_LEVELS_MAX; level++) {
+			ASSERT_TRUE(npt_is_present(entry));
+			ASSERT_TRUE(npt_is_table(entry, level));
+			ASSERT_FALSE(npt_is_leaf(entry, level));
+			ASSERT_TRUE(npt_is_table(entry | ad, level));
+		}
+		ASSERT_EQ(frames[n], npt_pfn(entry));
+		ASSERT_EQ(frames[n], npt_pfn(entry | ad));
+		ASSERT_EQ(SLAT_RWX, npt_rights(entry));
+	}
+}
+
+/* A frame number that is too wide loses its top, but sets no flag. */
+TEST(frame_stays_within_its_bits)
+{
+	const u64 flags = ~(FRAME_MAX << APM_ADDRESS);
+	unsigned int bit;
+
+	for (bit = 0; bit < 64; bit++) {
+		const u64 frame = 1ULL << bit;
+		const u64 kept = bit < APM_FRAME_BITS ? frame : 0;
+
+		ASSERT_EQ(npt_make_leaf(0, 1, SLAT_RWX) & flags,
+			  npt_make_leaf(frame, 1, SLAT_RWX) & flags);
+		ASSERT_EQ(npt_make_table(0) & flags, npt_make_table(frame) & flags);
+		ASSERT_EQ(kept, npt_pfn(npt_make_leaf(frame, 1, SLAT_RWX)));
+		ASSERT_EQ(kept, npt_pfn(npt_make_table(frame)));
+	}
+	ASSERT_EQ(FRAME_MAX, npt_pfn(ALL_BITS));
+}
+
+TEST(empty_maps_nothing_and_names_no_frame)
+{
+	unsigned int level;
+
+	EXPECT_EQ(0, npt_empty() & (FRAME_MAX << APM_ADDRESS));
+	EXPECT_FALSE(npt_is_present(npt_empty()));
+	EXPECT_FALSE(npt_is_accessed(npt_empty()));
+	EXPECT_FALSE(npt_is_dirty(npt_empty()));
+	EXPECT_EQ(0, npt_rights(npt_empty()));
+	for (level = 1; level <= SLAT_LEVELS_MAX; level++) {
+		EXPECT_FALSE(npt_is_leaf(npt_empty(), level));
+		EXPECT_FALSE(npt_is_table(npt_empty(), level));
+	}
+}
+
+static bool reads_as_absent(u64 entry)
+{
+	unsigned int level;
+
+	for (level = 1; level <= SLAT_LEVELS_MAX; level++)
+		if (npt_is_leaf(entry, level) || npt_is_table(entry, level))
+			return false;
+	return !npt_is_present(entry) && !npt_rights(entry);
+}
+
+TEST(junk_without_the_present_bit_is_absent)
+{
+	u64 junk = 0x123456789abcdefULL;
+	unsigned int bit, n;
+
+	ASSERT_TRUE(reads_as_absent(ALL_BITS & ~apm_bit(APM_P)));
+	for (bit = 1; bit < 64; bit++) {
+		ASSERT_TRUE(reads_as_absent(1ULL << bit));
+		ASSERT_TRUE(reads_as_absent(ALL_BITS & ~apm_bit(APM_P) & ~(1ULL << bit)));
+	}
+	for (n = 0; n < 10000; n++) {
+		junk = junk * 6364136223846793005ULL + 1442695040888963407ULL;
+		ASSERT_TRUE(reads_as_absent((junk ^ junk >> 29) & ~apm_bit(APM_P)));
+	}
+}
+
+TEST(each_bit_is_read_where_the_manual_has_it)
+{
+	unsigned int bit;
+
+	for (bit = 0; bit < 64; bit++) {
+		const u64 entry = 1ULL << bit;
+		const u64 present = entry | apm_bit(APM_P);
+
+		ASSERT_EQ(bit == APM_P, npt_is_present(entry));
+		ASSERT_EQ(bit == APM_A, npt_is_accessed(entry));
+		ASSERT_EQ(bit == APM_D, npt_is_dirty(entry));
+		ASSERT_EQ(bit == APM_PS, npt_is_leaf(present, 2));
+		ASSERT_EQ(bit == APM_RW, !!(npt_rights(present) & SLAT_W));
+		ASSERT_EQ(bit != APM_NX, !!(npt_rights(present) & SLAT_X));
+		ASSERT_EQ(!!(npt_rights(present) & SLAT_R), 1);
+		ASSERT_EQ(bit >= 12 && bit < 52 ? 1ULL << (bit - 12) : 0, npt_pfn(entry));
+	}
+}
+
+TEST(carry_ad_takes_a_and_d_and_nothing_else)
+{
+	const u64 ad = apm_bit(APM_A) | apm_bit(APM_D);
+	unsigned int n;
+
+	for (n = 0; n < LEAVES; n++) {
+		const u64 entry = leaf_of(n).entry;
+
+		ASSERT_EQ(entry, npt_carry_ad(entry, 0));
+		ASSERT_EQ(entry, npt_carry_ad(entry, ALL_BITS & ~ad));
+		ASSERT_EQ(entry | apm_bit(APM_A), npt_carry_ad(entry, apm_bit(APM_A)));
+		ASSERT_EQ(entry | apm_bit(APM_D), npt_carry_ad(entry, apm_bit(APM_D)));
+		ASSERT_EQ(entry | ad, npt_carry_ad(entry, ALL_BITS));
+		ASSERT_EQ(entry | ad, npt_carry_ad(entry | ad, 0));
+	}
+}
+
+TEST_HARNESS_MAIN
