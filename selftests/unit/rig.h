@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A tree of the real code, the simulated hardware over it, and the flat model
+ * beside it.  Every operation is done on both and compared; a difference aborts.
+ */
+#ifndef SLAT_UNIT_RIG_H
+#define SLAT_UNIT_RIG_H
+
+#include "model.h"
+#include "npt_hw.h"
+#include "tables.h"
+
+#define RIG_FRAMES	24
+
+/*
+ * Entries that one call of zap may look at: those of 16 tables, each looked at
+ * and then cleared, and those of the tables above them.
+ */
+#define RIG_ZAP_READS_MAX	(2 * 16 * 512 + SLAT_LEVELS_MAX * 512)
+
+struct rig_tally {
+	unsigned int accessed;
+	unsigned int dirty;
+};
+
+/*
+ * @returned:	A and D that the host's pages got, by frame of interest
+ * @owed:	what they should have got
+ * @between:	called between two batches of a zap, unless NULL
+ * @storm:	state of the random generator behind rig_storm(); 0: no interference
+ */
+struct rig {
+	struct slat_mmu mmu;
+	struct slat_root root;
+	struct slat_cache cache;
+	struct npt_hw hw;
+	struct model model;
+	struct rig_tally returned[RIG_FRAMES];
+	struct rig_tally owed[RIG_FRAMES];
+	void (*between)(struct rig *rig);
+	u64 between_word;
+	u64 storm;
+};
+
+/* One rig at a time. */
+struct rig *rig_new(unsigned int levels);
+
+/* Empties the tree, checks that nothing is left, frees. */
+void rig_free(struct rig *rig);
+
+/* From now on exchanges fail and meet A and D bits, at random. */
+void rig_storm(struct rig *rig, u64 seed);
+
+/* The frame that a gfn of interest usually has; others are as good. */
+u64 rig_frame(unsigned int n);
+
+/* Index of a gfn of interest. */
+unsigned int rig_index(const struct rig *rig, u64 gfn);
+
+/* One call of the code, no comparison. */
+int rig_try_map(struct rig *rig, unsigned int i, u64 frame, unsigned int rights);
+
+/* The same for another vCPU, whose cache it is, with the lock held. */
+int rig_map_locked(struct rig *rig, struct slat_cache *cache, unsigned int i, u64 frame,
+		   unsigned int rights);
+
+/* A call that did not succeed may have added tables on the way: note them. */
+void rig_note_tables(struct rig *rig, unsigned int i);
+
+void rig_map(struct rig *rig, unsigned int i, u64 frame, unsigned int rights);
+
+/* With that many tables in the cache, which must not suffice. */
+void rig_map_short(struct rig *rig, unsigned int i, unsigned int tables);
+
+/* Returns whether it was granted. */
+bool rig_access(struct rig *rig, unsigned int i, unsigned int kind);
+
+/* Returns the number of batches. */
+unsigned int rig_zap(struct rig *rig, u64 first, u64 last, bool prune);
+
+/* Compare every gfn of interest, and the counters. */
+void rig_check(struct rig *rig);
+
+/* Compare every entry of every table. */
+void rig_scan(struct rig *rig);
+
+/* An operation that the bits of a word describe, then rig_check(). */
+void rig_step(struct rig *rig, u64 word);
+
+u64 rig_random(u64 *state);
+
+#endif
