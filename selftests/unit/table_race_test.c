@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Races of the walker, one at a time: what another CPU does right before an
+ * entry is exchanged is done from within the exchange.
+ */
+#include <errno.h>
+#include <kselftest_harness.h>
+
+#include "apm.h"
+#include "check.h"
+#include "rig.h"
+
+/* What happens before the exchange number @at, counted from 0. */
+static struct race {
+	struct rig *rig;
+	struct slat_cache cache;	/* the competitor's */
+	unsigned int page;
+	u64 frame;
+	unsigned int rights;
+	unsigned int kind;
+	unsigned int at;
+	unsigned int seen;
+} race;
+
+FIXTURE(race)
+{
+	struct rig *rig;
+};
+
+FIXTURE_VARIANT(race)
+{
+	unsigned int levels;
+};
+
+FIXTURE_VARIANT_ADD(race, levels4)
+{
+	.levels = 4,
+};
+
+FIXTURE_VARIANT_ADD(race, levels5)
+{
+	.levels = 5,
+};
+
+FIXTURE_SETUP(race)
+{
+	self->rig = rig_new(variant->levels);
+	race = (struct race) { .rig = self->rig };
+	slat_cache_init(&race.cache);
+}
+
+FIXTURE_TEARDOWN(race)
+{
+	shim_before_cmpxchg = NULL;
+	slat_cache_drain(&race.cache);
+	rig_free(self->rig);
+}
+
+static bool is_due(void)
+{
+	return race.seen++ == race.at;
+}
+
+static bool lose(u64 *entry, u64 old, u64 new)
+{
+	return !is_due();
+}
+
+/* Another vCPU maps a gfn, perhaps this one. */
+static bool compete(u64 *entry, u64 old, u64 new)
+{
+	if (is_due())
+		CHECK(!rig_map_locked(race.rig, &race.cache, race.page, race.frame, race.rights));
+	return true;
+}
+
+/* A vCPU accesses the gfn. */
+static bool use(u64 *entry, u64 old, u64 new)
+{
+	if (is_due())
+		CHECK(rig_access(race.rig, race.page, race.kind));
+	return true;
+}
+
+/* Arm the race: before exchange number @at, @what happens. */
+static void arm(bool (*what)(u64 *entry, u64 old, u64 new), unsigned int at)
+{
+	race.at = at;
+	race.seen = 0;
+	CHECK(!slat_cache_fill(&race.rig->cache, race.rig->model.levels - 1));
+	shim_before_cmpxchg = what;
+}
+
+static void disarm(void)
+{
+	shim_before_cmpxchg = NULL;
+	CHECK(race.seen > race.at);
+}
+
+static void fill_competitor(void)
+{
+	CHECK(!slat_cache_fill(&race.cache, race.rig->model.levels - 1));
+}
+
+static void start_over(struct rig *rig)
+{
+	slat_cache_drain(&race.cache);
+	rig_zap(rig, 0, model_last_gfn(&rig->model), true);
+	rig_check(rig);
+}
+
+TEST_F(race, lost_exchange_is_eagain_and_puts_the_table_back)
+{
+	struct rig *rig = self->rig;
+	unsigned int at;
+
+	for (at = 0; at < variant->levels; at++) {
+		arm(lose, at);
+		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
+		disarm();
+		/* What was won before stays. */
+		EXPECT_EQ(variant->levels - 1 - at, rig->cache.nr);
+		EXPECT_EQ(1 + at, atomic_long_read(&rig->mmu.tables));
+		rig_note_tables(rig, 0);
+		rig_check(rig);
+		rig_scan(rig);
+
+		rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+		start_over(rig);
+	}
+}
+
+TEST_F(race, faster_vcpu_maps_the_same)
+{
+	struct rig *rig = self->rig;
+	unsigned int at;
+
+	race.frame = rig_frame(0);
+	race.rights = SLAT_RWX;
+	for (at = 0; at < variant->levels; at++) {
+		fill_competitor();
+		arm(compete, at);
+		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
+		disarm();
+		EXPECT_EQ(variant->levels - 1 - at, rig->cache.nr);
+		EXPECT_EQ(at, race.cache.nr);
+		EXPECT_EQ(variant->levels, atomic_long_read(&rig->mmu.tables));
+		slat_cache_drain(&race.cache);
+		EXPECT_EQ(0, model_map(&rig->model, 0, rig_frame(0), SLAT_RWX));
+		rig_check(rig);
+		rig_scan(rig);
+
+		rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+		start_over(rig);
+	}
+}
+
+/* It does not lose its frame to us, however often we try. */
+TEST_F(race, faster_vcpu_maps_another_frame)
+{
+	struct rig *rig = self->rig;
+	unsigned int at;
+
+	race.frame = rig_frame(1);
+	race.rights = SLAT_R;
+	for (at = 0; at < variant->levels; at++) {
+		fill_competitor();
+		arm(compete, at);
+		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
+		disarm();
+		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
+		slat_cache_drain(&race.cache);
+		EXPECT_EQ(0, model_map(&rig->model, 0, rig_frame(1), SLAT_R));
+		rig_check(rig);
+		start_over(rig);
+	}
+}
+
+/* It needs the same tables for a neighbour: only one of the two hangs them in. */
+TEST_F(race, faster_vcpu_maps_a_neighbour)
+{
+	struct rig *rig = self->rig;
+	unsigned int at;
+
+	race.page = 1;
+	race.frame = rig_frame(1);
+	race.rights = SLAT_R;
+	ASSERT_EQ(0, rig->model.page[0].gfn);
+	ASSERT_EQ(1, rig->model.page[1].gfn);
+	for (at = 0; at < variant->levels - 1; at++) {
+		fill_competitor();
+		arm(compete, at);
+		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
+		disarm();
+		slat_cache_drain(&race.cache);
+		EXPECT_EQ(0, model_map(&rig->model, 1, rig_frame(1), SLAT_R));
+		rig_check(rig);
+		rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+		rig_check(rig);
+		rig_scan(rig);
+		start_over(rig);
+	}
+}
+
+TEST_F(race, two_vcpus_widen_differently)
+{
+	struct rig *rig = self->rig;
+
+	rig_map(rig, 0, rig_frame(0), SLAT_R);
+	race.frame = rig_frame(0);
+	race.rights = SLAT_R | SLAT_W;
+	arm(compete, 0);
+	EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_R | SLAT_X));
+	disarm();
+	EXPECT_EQ(0, model_map(&rig->model, 0, rig_frame(0), SLAT_R | SLAT_W));
+	rig_check(rig);
+	rig_map(rig, 0, rig_frame(0), SLAT_R | SLAT_X);
+	EXPECT_EQ(SLAT_RWX, npt_hw_peek(&rig->hw, 0).rights);
+	rig_check(rig);
+}
+
+/* A right that is there already needs no exchange that could be lost. */
+TEST_F(race, nothing_to_widen_is_no_race)
+{
+	struct rig *rig = self->rig;
+
+	rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+	race.seen = 0;
+	shim_before_cmpxchg = lose;
+	EXPECT_EQ(0, rig_try_map(rig, 0, rig_frame(0), SLAT_R));
+	EXPECT_EQ(0, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
+	EXPECT_EQ(0, race.seen);
+	shim_before_cmpxchg = NULL;
+	rig_check(rig);
+}
+
+TEST_F(race, accessed_and_dirty_survive_widening)
+{
+	static const unsigned int kinds[] = { NPT_HW_READ, NPT_HW_WRITE };
+	struct rig *rig = self->rig;
+	unsigned int n;
+
+	for (n = 0; n < 2; n++) {
+		rig_map(rig, 0, rig_frame(0), SLAT_R | SLAT_W);
+		race.kind = kinds[n];
+		arm(use, 0);
+		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
+		disarm();
+		rig_check(rig);
+		rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+		rig_check(rig);
+		start_over(rig);
+	}
+	EXPECT_EQ(2, rig->returned[0].accessed);
+	EXPECT_EQ(1, rig->returned[0].dirty);
+}
+
+TEST_F(race, accessed_and_dirty_reach_the_host_when_set_last)
+{
+	static const unsigned int kinds[] = { NPT_HW_READ, NPT_HW_WRITE };
+	struct rig *rig = self->rig;
+	unsigned int n;
+
+	for (n = 0; n < 2; n++) {
+		rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+		race.kind = kinds[n];
+		arm(use, 0);
+		rig_zap(rig, 0, 0, false);
+		disarm();
+		EXPECT_EQ(1 + n, rig->returned[0].accessed);
+		EXPECT_EQ(n, rig->returned[0].dirty);
+		rig_check(rig);
+	}
+}
+
+/* The walk that sets A in a table's entry finds no leaf: the zap has been there. */
+static bool walk_in_vain(u64 *entry, u64 old, u64 new)
+{
+	if (is_due())
+		CHECK(!(*entry & apm_bit(APM_A)) && !rig_access(race.rig, 0, NPT_HW_READ) &&
+		      (*entry & apm_bit(APM_A)));
+	return true;
+}
+
+TEST_F(race, table_is_pruned_once_although_walked)
+{
+	struct rig *rig = self->rig;
+
+	rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+	rig_zap(rig, 0, 0, false);
+	arm(walk_in_vain, 0);
+	rig_zap(rig, 0, 511, true);
+	disarm();
+	EXPECT_EQ(2, race.seen);
+	rig_check(rig);
+}
+
+TEST_F(race, lost_exchanges_do_not_stop_a_zap)
+{
+	struct rig *rig = self->rig;
+	unsigned int at;
+
+	for (at = 0; at < variant->levels; at++) {
+		rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+		rig_access(rig, 0, NPT_HW_WRITE);
+		arm(lose, at);
+		rig_zap(rig, 0, model_last_gfn(&rig->model), true);
+		disarm();
+		EXPECT_EQ(variant->levels + 1, race.seen);
+		EXPECT_EQ(1 + at, rig->returned[0].dirty);
+		rig_check(rig);
+	}
+}
+
+/* The hardware can walk a table from the moment it hangs in an entry. */
+static bool is_complete(u64 *entry, u64 old, u64 new)
+{
+	const struct slat_table *parent = slat_table_of((uintptr_t)entry >> 12);
+	const unsigned int i = ((uintptr_t)entry & 4095) / 8;
+	const struct slat_table *child;
+	unsigned int n;
+
+	is_due();
+	if (parent->level == 1)
+		return true;
+	child = slat_table_of(apm_frame(new));
+	CHECK(child->level == parent->level - 1);
+	CHECK(child->base == parent->base + ((u64)i << (9 * (parent->level - 1))));
+	CHECK(!atomic_read((atomic_t *)&child->live));
+	for (n = 0; n < 512; n++)
+		CHECK(!child->entry[n]);
+	return true;
+}
+
+TEST_F(race, tables_are_complete_before_they_are_visible)
+{
+	struct rig *rig = self->rig;
+	unsigned int i;
+
+	for (i = 0; i < rig->model.nr; i++) {
+		arm(is_complete, 0);
+		rig_map(rig, i, rig_frame(i), SLAT_R);
+		disarm();
+	}
+	rig_check(rig);
+}
+
+TEST_HARNESS_MAIN
