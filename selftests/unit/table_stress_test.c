@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Threads at once: some map and widen, some are CPUs that walk the tables without
+ * a lock, one takes the host's pages away.  Built with the thread sanitizer.
+ */
+#include <errno.h>
+#include <kselftest_harness.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <linux/bug.h>
+
+#include "check.h"
+#include "npt_hw.h"
+#include "tables.h"
+
+#define GFNS		64
+#define ZAPS		6000
+#define FRAMES		(GFNS * (ZAPS + 2))
+#define MAPPERS		2
+#define CPUS		2
+#define LEVELS		4
+
+#define USED_A		1
+#define USED_D		2
+
+char check_note[80];
+
+/*
+ * @frame:	the host's page for each gfn; changes under mmu.lock for write
+ * @owner:	the gfn that a frame is or was for, by index
+ * @used:	what guest accesses did to a frame, USED_*
+ * @host:	what the host has been told of it, USED_*
+ * @gone:	flushed: no CPU may reach the frame any more
+ * @guest:	CPUs hold it for read while they run the guest: taking it for write
+ *		is the flush, which stops them all
+ * @mapped:	maps that succeeded
+ * @granted:	accesses of CPUs that succeeded
+ */
+static struct stress {
+	struct slat_mmu mmu;
+	struct slat_root root;
+	struct npt_hw hw;
+	u64 frame[GFNS];
+	u64 frames;
+	u8 owner[FRAMES];
+	u8 used[FRAMES];
+	u8 host[FRAMES];
+	bool gone[FRAMES];
+	pthread_rwlock_t guest;
+	unsigned int mapped;
+	unsigned int granted;
+	bool stop;
+} stress;
+
+/* Four per table, four tables in each of four places. */
+static u64 gfn_of(unsigned int n)
+{
+	return (u64)(n >> 4) << 18 | (n & 12) << 7 | (n & 3) << 5;
+}
+
+static unsigned int next_random(unsigned int *state, unsigned int below)
+{
+	return rand_r(state) % below;
+}
+
+static unsigned int read_count(const unsigned int *count)
+{
+	return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
+/* Relaxed: the count must not order what is under test. */
+static void count(unsigned int *count)
+{
+	__atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+}
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&stress.stop, __ATOMIC_RELAXED);
+}
+
+/* More threads than CPUs: no time slice is used up. */
+static void yield_sometimes(unsigned int i)
+{
+	if (i % 32 == 0)
+		sched_yield();
+}
+
+/* Lets others in where a race can be lost, which they hardly ever hit by chance. */
+static bool yield_before_exchange(u64 *entry, u64 old, u64 new)
+{
+	static _Thread_local unsigned int exchanges;
+
+	if (exchanges++ % 8 == 0)
+		sched_yield();
+	return true;
+}
+
+/* The host has another page for the gfn from now on. */
+static void replace_frame(unsigned int n)
+{
+	CHECK(stress.frames < FRAMES);
+	stress.owner[stress.frames] = n;
+	stress.frame[n] = stress.frames++;
+}
+
+static void on_return(u64 pfn, bool accessed, bool dirty)
+{
+	CHECK(pfn < stress.frames && !stress.host[pfn]);
+	stress.host[pfn] = (accessed ? USED_A : 0) | (dirty ? USED_D : 0);
+}
+
+/* A fault of a vCPU: the page is looked up and mapped under one lock here. */
+static void map_one(struct slat_cache *cache, unsigned int *seed)
+{
+	const unsigned int n = next_random(seed, GFNS);
+	struct slat_map map = {
+		.gfn = gfn_of(n),
+		.rights = SLAT_R | next_random(seed, 4) << 1,
+		.cache = cache,
+	};
+	int ret;
+
+	CHECK(!slat_cache_fill(cache, LEVELS - 1));
+	read_lock(&stress.mmu.lock);
+	map.pfn = stress.frame[n];
+	ret = stress.mmu.ops->map(&stress.mmu, &stress.root, &map);
+	CHECK(!ret || ret == -EAGAIN);
+	if (!ret) {
+		const struct npt_hw_leaf leaf = npt_hw_peek(&stress.hw, map.gfn);
+
+		CHECK(leaf.frame == map.pfn && !(map.rights & ~leaf.rights));
+		count(&stress.mapped);
+	}
+	read_unlock(&stress.mmu.lock);
+}
+
+static void *mapper(void *arg)
+{
+	unsigned int i, seed = (uintptr_t)arg;
+	struct slat_cache cache;
+
+	slat_cache_init(&cache);
+	for (i = 1; !stopped(); i++) {
+		map_one(&cache, &seed);
+		yield_sometimes(i);
+	}
+	slat_cache_drain(&cache);
+	return NULL;
+}
+
+static void access_one(unsigned int n, unsigned int kind)
+{
+	uint64_t frame;
+
+	if (!npt_hw_access(&stress.hw, gfn_of(n), kind, &frame))
+		return;
+	CHECK(frame < FRAMES);
+	CHECK(stress.owner[frame] == n);
+	CHECK(!stress.gone[frame]);
+	__atomic_fetch_or(&stress.used[frame], kind == NPT_HW_WRITE ? USED_A | USED_D : USED_A,
+			  __ATOMIC_RELAXED);
+	count(&stress.granted);
+}
+
+static void *cpu(void *arg)
+{
+	unsigned int i, seed = (uintptr_t)arg;
+
+	for (i = 1; !stopped(); i++) {
+		pthread_rwlock_rdlock(&stress.guest);
+		access_one(next_random(&seed, GFNS), 1U << next_random(&seed, 3));
+		access_one(next_random(&seed, GFNS), 1U << next_random(&seed, 3));
+		pthread_rwlock_unlock(&stress.guest);
+		yield_sometimes(i);
+	}
+	return NULL;
+}
+
+/* Frames that were taken away and may still be in use. */
+struct going {
+	u64 frame[GFNS];
+	unsigned int nr;
+};
+
+/* One batch, with the host's change of its pages under the same lock. */
+static int zap_batch(struct slat_zap *zap, struct slat_gather *gather, struct going *going)
+{
+	const u64 from = zap->next;
+	unsigned int n;
+	u64 last;
+	int ret;
+
+	write_lock(&stress.mmu.lock);
+	ret = stress.mmu.ops->zap(&stress.mmu, &stress.root, zap, gather);
+	last = ret ? zap->next - 1 : zap->last;
+	for (n = 0; n < GFNS; n++) {
+		if (gfn_of(n) < from || gfn_of(n) > last)
+			continue;
+		going->frame[going->nr++] = stress.frame[n];
+		replace_frame(n);
+	}
+	write_unlock(&stress.mmu.lock);
+	return ret;
+}
+
+/* Now nobody uses the frames, and what was done to them is known to the host. */
+static void retire(const struct going *going)
+{
+	unsigned int i;
+
+	for (i = 0; i < going->nr; i++) {
+		const u64 frame = going->frame[i];
+
+		stress.gone[frame] = true;
+		CHECK(stress.used[frame] == stress.host[frame]);
+	}
+}
+
+static void zap_range(u64 first, u64 last, bool prune)
+{
+	struct slat_zap zap = { .first = first, .last = last, .next = first, .prune = prune };
+	struct going going = {};
+	struct slat_gather gather;
+
+	slat_gather_init(&gather, &stress.mmu);
+	while (zap_batch(&zap, &gather, &going) == -EAGAIN)
+		;
+	pthread_rwlock_wrlock(&stress.guest);
+	retire(&going);
+	pthread_rwlock_unlock(&stress.guest);
+	while (!list_empty(&gather.freed)) {
+		struct slat_table *table = list_first_entry(&gather.freed, struct slat_table,
+							    link);
+
+		list_del(&table->link);
+		slat_table_free(table);
+	}
+}
+
+static void zap_some(unsigned int *seed)
+{
+	const u64 gfn = gfn_of(next_random(seed, GFNS));
+	const unsigned int level = next_random(seed, 8);
+	const bool prune = next_random(seed, 2);
+	const u64 span = 1ULL << (9 * (level > LEVELS ? 0 : level));
+
+	zap_range(gfn / span * span, gfn / span * span + span - 1, prune);
+}
+
+/* Let the others do something worth zapping. */
+static void wait_for_others(void)
+{
+	const unsigned int mapped = read_count(&stress.mapped);
+	const unsigned int granted = read_count(&stress.granted);
+
+	while (read_count(&stress.mapped) - mapped < 8 ||
+	       read_count(&stress.granted) - granted < 8)
+		sched_yield();
+}
+
+static void setup(void)
+{
+	pthread_rwlockattr_t attr;
+	unsigned int n;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&stress.guest, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	rwlock_init(&stress.mmu.lock);
+	tables_on_return = on_return;
+	shim_before_cmpxchg = yield_before_exchange;
+	stress.mmu.ops = &npt_table_ops;
+	stress.mmu.levels = LEVELS;
+	stress.root.table = slat_table_alloc();
+	stress.root.table->level = LEVELS;
+	atomic_long_inc(&stress.mmu.tables);
+	stress.hw.root = (uint64_t *)stress.root.table->entry;
+	stress.hw.levels = LEVELS;
+	for (n = 0; n < GFNS; n++)
+		replace_frame(n);
+}
+
+/* What is still mapped is what the host has, with all that the guest did to it. */
+static unsigned int count_leaves(void)
+{
+	unsigned int n, leaves = 0;
+
+	for (n = 0; n < GFNS; n++) {
+		const struct npt_hw_leaf leaf = npt_hw_peek(&stress.hw, gfn_of(n));
+		const u64 frame = stress.frame[n];
+
+		CHECK(!stress.host[frame]);
+		if (!leaf.rights) {
+			CHECK(!stress.used[frame]);
+			continue;
+		}
+		CHECK(leaf.frame == frame);
+		CHECK(leaf.accessed == !!(stress.used[frame] & USED_A));
+		CHECK(leaf.dirty == !!(stress.used[frame] & USED_D));
+		leaves++;
+	}
+	return leaves;
+}
+
+static long count_tables(void)
+{
+	uint64_t *seen[GFNS * LEVELS];
+	unsigned int level, n, i, nr = 0;
+
+	for (level = 1; level < LEVELS; level++) {
+		for (n = 0; n < GFNS; n++) {
+			uint64_t *table = npt_hw_entry(&stress.hw, gfn_of(n), level);
+
+			table = (uint64_t *)((uintptr_t)table & ~4095UL);
+			for (i = 0; i < nr && seen[i] != table; i++)
+				;
+			if (table && i == nr)
+				seen[nr++] = table;
+		}
+	}
+	return nr;
+}
+
+TEST(mappers_cpus_and_zap_agree_in_the_end)
+{
+	pthread_t thread[MAPPERS + CPUS];
+	unsigned int i, seed = 1;
+
+	setup();
+	for (i = 0; i < MAPPERS + CPUS; i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, i < MAPPERS ? mapper : cpu,
+					    (void *)(uintptr_t)(i + 2)));
+	for (i = 0; i < ZAPS; i++) {
+		wait_for_others();
+		zap_some(&seed);
+	}
+	__atomic_store_n(&stress.stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < MAPPERS + CPUS; i++)
+		pthread_join(thread[i], NULL);
+
+	EXPECT_EQ(count_leaves(), atomic_long_read(&stress.mmu.leaves));
+	EXPECT_EQ(1 + count_tables(), atomic_long_read(&stress.mmu.tables));
+	EXPECT_EQ(1 + count_tables(), tables_live());
+	zap_range(0, (1ULL << (9 * LEVELS)) - 1, true);
+	EXPECT_EQ(0, atomic_long_read(&stress.mmu.leaves));
+	EXPECT_EQ(1, atomic_long_read(&stress.mmu.tables));
+	EXPECT_EQ(1, tables_live());
+	EXPECT_EQ(0, atomic_read(&stress.root.table->live));
+	EXPECT_EQ(0, shim_warnings);
+	slat_table_free(stress.root.table);
+}
+
+TEST_HARNESS_MAIN
