@@ -110,7 +110,7 @@ struct slat_map {
  * @first:	first gfn
  * @last:	last gfn, inclusive
  * @next:	first gfn still to do, @first to begin with; moves on as the work proceeds
- * @prune:	free the tables that the range covers and that end up empty
+ * @prune:	free the tables on the way that end up empty
  */
 struct slat_zap {
 	u64 first;

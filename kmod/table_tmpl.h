@@ -163,8 +163,7 @@ static void zap_table(struct slat_mmu *mmu, struct slat_table *table, struct sla
 	unsigned int i;
 
 	for (i = slat_index(zap->next, level); i < SLAT_ENTRIES && zap->next <= zap->last; i++) {
-		const u64 base = table->base + ((u64)i << slat_span_lg2(level));
-		const u64 end = base + slat_span(level);
+		const u64 end = table->base + ((i + 1ULL) << slat_span_lg2(level));
 		const u64 entry = READ_ONCE(table->entry[i]);
 
 		if (fmt(is_table)(entry, level)) {
@@ -173,8 +172,7 @@ static void zap_table(struct slat_mmu *mmu, struct slat_table *table, struct sla
 			zap_table(mmu, child, zap, budget, gather);
 			if (zap->next < end && zap->next <= zap->last)
 				return;		/* out of budget below */
-			if (zap->prune && base >= zap->first && end - 1 <= zap->last &&
-			    !atomic_read(&child->live))
+			if (zap->prune && !atomic_read(&child->live))
 				prune(mmu, table, i, gather);
 			if (!*budget) {
 				zap->next = end;
