@@ -269,23 +269,6 @@ TEST_F(lm, high_address)
 
 /* --- user mode */
 
-/* The kernel of this guest: report what user mode says in rdi and rsi. */
-extern const char guest_syscall[];
-asm(".pushsection .text\n"
-    "guest_syscall:\n"
-    "	out %al, $" GUEST_STR(PORT_REPORT) "\n"
-    "	sysretq\n"
-    ".popsection\n");
-
-static void user_report(uint32_t tag, uint64_t value)
-{
-	asm volatile("syscall"
-		     : : "D"((uint64_t)tag), "S"(value)
-		     : "rcx", "r11", "memory");
-}
-
-static uint8_t user_stack[PAGE_SIZE] __attribute__((aligned(16)));
-
 static uint16_t read_cs(void)
 {
 	uint16_t cs;
@@ -315,22 +298,9 @@ static void user_main(uint64_t gva)
 	user_report(REPORT_DONE, 0);
 }
 
-static void guest_enter_user(uint64_t gva)
+static void guest_user(uint64_t gva)
 {
-	guest_wrmsr(MSR_STAR, (uint64_t)SEL_SYSRET << 48 |
-			      (uint64_t)SEL_CODE << 32);
-	guest_wrmsr(MSR_LSTAR, (uintptr_t)guest_syscall);
-	guest_wrmsr(MSR_SFMASK, RFLAGS_IF);
-	asm volatile("push %0\n\t"
-		     "push %1\n\t"
-		     "push %2\n\t"
-		     "push %3\n\t"
-		     "push %4\n\t"
-		     "iretq"
-		     : : "i"(SEL_USER_DATA),
-			 "r"(user_stack + sizeof(user_stack) - 8),
-			 "i"(RFLAGS_FIXED), "i"(SEL_USER_CODE),
-			 "r"(user_main), "D"(gva) : "memory");
+	guest_enter_user(user_main, gva);
 }
 
 TEST_F(lm, user_mode)
@@ -339,7 +309,7 @@ TEST_F(lm, user_mode)
 	struct vcpu *vcpu = self->vcpu;
 
 	vm_map(self->vm, gva, VM_DATA_GPA, PAGE_SIZE, PT_PRESENT | PT_WRITE);
-	guest_enter_c(vcpu, guest_enter_user, gva);
+	guest_enter_c(vcpu, guest_user, gva);
 	EXPECT_EQ(SEL_USER_CODE, vcpu_await(vcpu, 1));
 	EXPECT_EQ(55, vcpu_await(vcpu, 2));
 	EXPECT_EQ(FAULT(GP_VECTOR, 0), vcpu_await(vcpu, 3));

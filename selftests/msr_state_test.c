@@ -459,20 +459,10 @@ TEST_F(debug, host_watchpoint)
 	EXPECT_EQ(0, guest_var(self->vm, guest_hits));
 }
 
-/* QEMU's emulation of CPUs gives its name as a hypervisor. */
-static bool is_emulated_by_qemu(void)
-{
-	uint32_t eax = 0x40000000, name[3];
-
-	asm volatile("cpuid" : "+a"(eax), "=b"(name[0]), "=c"(name[1]),
-			       "=d"(name[2]));
-	return !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
-}
-
 /* Both at once on the same address: each counts its own. */
 TEST_F(debug, host_and_guest_watchpoint)
 {
-	if (is_emulated_by_qemu())
+	if (cpu_is_qemus())
 		SKIP(return, "QEMU crashes when DR7 changes by VMRUN");
 	host_watches(_metadata, self->vcpu, guest_watch, 7);
 	EXPECT_EQ(2, guest_var(self->vm, guest_hits));

@@ -323,3 +323,12 @@ bool guest_keeps_xcr0(void)
 	vm_destroy(vm);
 	return kept;
 }
+
+bool cpu_is_qemus(void)
+{
+	uint32_t eax = 0x40000000, name[3];
+
+	asm volatile("cpuid" : "+a"(eax), "=b"(name[0]), "=c"(name[1]),
+			       "=d"(name[2]));
+	return !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
+}

@@ -113,6 +113,12 @@ void guest_enter_long(struct vcpu *vcpu, uint64_t entry, uint64_t arg);
  */
 bool guest_keeps_xcr0(void);
 
+/*
+ * This machine's CPU is emulated by QEMU, which crashes when watchpoints are
+ * mixed with VMRUN or hit by the push of an exception's frame.
+ */
+bool cpu_is_qemus(void);
+
 /* The guest's copy of a global variable of this program. */
 #define guest_var(vm, variable) \
 	(*(typeof(variable) *)vm_ptr(vm, (uintptr_t)&(variable)))

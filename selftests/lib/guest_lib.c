@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The part of the library that runs in long-mode guests. */
-#include "guest_lib.h"
+#include "guest.h"
 
 #include <stdio.h>
 
@@ -64,6 +64,36 @@ static void guest_exception(struct guest_frame *frame)
 	for (;;)
 		asm volatile("outb %%al, %0\n\thlt"
 			     : : "N"(PORT_EXCEPTION), "D"(frame) : "memory");
+}
+
+/* --- user mode */
+
+extern const char guest_syscall[];
+asm(".pushsection .text\n"
+    "guest_syscall:\n"
+    "	out %al, $" GUEST_STR(PORT_REPORT) "\n"
+    "	sysretq\n"
+    ".popsection\n");
+
+/* Of one vCPU at a time. */
+static uint8_t user_stack[8192] __attribute__((aligned(16)));
+
+void guest_enter_user(void (*function)(uint64_t), uint64_t arg)
+{
+	guest_wrmsr(MSR_STAR, (uint64_t)SEL_SYSRET << 48 |
+			      (uint64_t)SEL_CODE << 32);
+	guest_wrmsr(MSR_LSTAR, (uintptr_t)guest_syscall);
+	guest_wrmsr(MSR_SFMASK, RFLAGS_IF);
+	asm volatile("push %0\n\t"
+		     "push %1\n\t"
+		     "push %2\n\t"
+		     "push %3\n\t"
+		     "push %4\n\t"
+		     "iretq"
+		     : : "i"(SEL_USER_DATA),
+			 "r"(user_stack + sizeof(user_stack) - 8),
+			 "i"(RFLAGS_FIXED), "i"(SEL_USER_CODE),
+			 "r"(function), "D"(arg) : "memory");
 }
 
 void guest_frame_print(const struct guest_frame *frame)

@@ -123,6 +123,19 @@ struct guest_fault {
 	(struct guest_fault){ try_vector, try_error };			\
 })
 
+/*
+ * Go on in user mode with this function, which must not return. It reports by
+ * user_report(), a system call.
+ */
+void guest_enter_user(void (*function)(uint64_t), uint64_t arg);
+
+static inline void user_report(uint32_t tag, uint64_t value)
+{
+	asm volatile("syscall"
+		     : : "D"((uint64_t)tag), "S"(value)
+		     : "rcx", "r11", "memory");
+}
+
 /* Entry points that the host needs to know. */
 extern const char guest_vectors[];	/* 256 of them, 16 bytes apart */
 extern const char guest_returned[];	/* return address of a C guest */
