@@ -100,6 +100,10 @@ static int do_cr4(struct slat_vcpu *vcpu, const struct slat_insn *insn)
 	u64 changed;
 
 	slat_hw->get_mode(vcpu, &mode);
+	if (!(insn->flags & SLAT_INSN_REG_DST)) {
+		vcpu->gpr[insn->rm] = mode.cr4;
+		return 0;
+	}
 	changed = value ^ mode.cr4;
 	if (value & ~slat_cpuid_cr4(vcpu))
 		return -EPERM;
@@ -109,6 +113,16 @@ static int do_cr4(struct slat_vcpu *vcpu, const struct slat_insn *insn)
 	    (!(mode.efer & EFER_LMA) || (mode.cr3 & X86_CR3_PCID_MASK)))
 		return -EPERM;
 	slat_hw->set_cr4(vcpu, value);
+	return 0;
+}
+
+static int do_cr8(struct slat_vcpu *vcpu, const struct slat_insn *insn)
+{
+	const u64 value = vcpu->gpr[insn->rm];
+
+	if (value > SLAT_CR8_MAX)
+		return -EPERM;
+	slat_hw->set_cr8(vcpu, value);
 	return 0;
 }
 
@@ -134,6 +148,8 @@ static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit,
 		return do_xsetbv(vcpu);
 	case SLAT_EXIT_CR4:
 		return do_cr4(vcpu, insn);
+	case SLAT_EXIT_CR8:
+		return do_cr8(vcpu, insn);
 	case SLAT_EXIT_HYPERCALL:
 		do_hypercall(vcpu);
 		return 0;
@@ -142,14 +158,28 @@ static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit,
 	}
 }
 
+/* What the VMM has to know of an instruction that is done. */
+static int tell(struct slat_vcpu *vcpu, const struct slat_exit *exit, u64 old_cr8)
+{
+	if (exit->reason == SLAT_EXIT_HLT)
+		vcpu->run->exit_reason = KVM_EXIT_HLT;
+	else if (exit->reason == SLAT_EXIT_CR8 && slat_hw->get_cr8(vcpu) < old_cr8)
+		/* Interrupts that the VMM's APIC held back may be due. */
+		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	else
+		return 1;
+	return 0;
+}
+
 static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 {
+	const u64 old_cr8 = slat_hw->get_cr8(vcpu);
 	u64 next_rip = exit->next_rip;
 	struct slat_insn insn;
 	int ret;
 
-	/* Only MOV to CR4 has an operand that has to be looked up. */
-	if (!next_rip || exit->reason == SLAT_EXIT_CR4) {
+	/* Only moves of control registers have an operand that must be looked up. */
+	if (!next_rip || exit->reason == SLAT_EXIT_CR4 || exit->reason == SLAT_EXIT_CR8) {
 		if (!decode(vcpu, &insn, &ret))
 			return ret;
 		next_rip = vcpu->rip + insn.len;
@@ -157,10 +187,7 @@ static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	if (execute(vcpu, exit, &insn))
 		return inject(vcpu, X86_TRAP_GP, true);
 	slat_vcpu_skip(vcpu, next_rip);
-	if (exit->reason != SLAT_EXIT_HLT)
-		return 1;
-	vcpu->run->exit_reason = KVM_EXIT_HLT;
-	return 0;
+	return tell(vcpu, exit, old_cr8);
 }
 
 static int fault(struct slat_vcpu *vcpu, const struct slat_exit *exit)
@@ -191,8 +218,8 @@ static int unknown(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 
 static int shutdown(struct slat_vcpu *vcpu)
 {
-	vcpu->exception.pending = true;
-	vcpu->exception.vector = SLAT_TRIPLE_FAULT;
+	vcpu->events.exception.pending = true;
+	vcpu->events.exception.vector = SLAT_TRIPLE_FAULT;
 	return 1;	/* the run loop ends it */
 }
 

@@ -21,7 +21,8 @@ enum slat_exit_reason {
 	SLAT_EXIT_HLT,
 	SLAT_EXIT_HYPERCALL,
 	SLAT_EXIT_XSETBV,
-	SLAT_EXIT_CR4,		/* MOV to CR4 */
+	SLAT_EXIT_CR4,		/* MOV to or from CR4 */
+	SLAT_EXIT_CR8,		/* MOV to CR8 */
 	SLAT_EXIT_SKIP,		/* an instruction that does nothing here */
 	SLAT_EXIT_UD,		/* an instruction that the guest does not have */
 	SLAT_EXIT_GP,		/* an instruction that the guest may not use */
@@ -124,6 +125,8 @@ struct slat_mode {
  * @set_cr4:	already checked
  * @get_msr:	Return: 0, or -ENOENT for an MSR that is not kept here
  * @set_msr:	already checked.  Return: likewise
+ * @get_shadow:	does the last instruction hold off interrupts and NMIs?
+ * @set_shadow:	likewise
  * @skipped:	an instruction was completed by software: end its interrupt shadow
  * @single_stepped: and it was traced: raise the #DB
  * @get_cr8:	task priority
@@ -156,6 +159,8 @@ struct slat_hw {
 	void (*set_cr4)(struct slat_vcpu *vcpu, u64 cr4);
 	int (*get_msr)(struct slat_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct slat_vcpu *vcpu, u32 index, u64 value);
+	bool (*get_shadow)(struct slat_vcpu *vcpu);
+	void (*set_shadow)(struct slat_vcpu *vcpu, bool shadow);
 	void (*skipped)(struct slat_vcpu *vcpu);
 	void (*single_stepped)(struct slat_vcpu *vcpu);
 	u64 (*get_cr8)(struct slat_vcpu *vcpu);

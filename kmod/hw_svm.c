@@ -53,6 +53,11 @@ struct svm_cpu {
  * @tag_gen:	... while that CPU's tag_gen is this
  * @dr_live:	the guest's DR0 to DR3 are loaded around VMRUN, and it may use them
  *		without exits
+ * @iret_seen:	the IRET that ends an NMI's handler was let through ...
+ * @iret_rip:	... at this rip
+ * @stepping:	the guest is traced over one instruction, to find out when it can take
+ *		an NMI
+ * @guest_tf:	it was traced anyway
  */
 struct svm_vcpu {
 	struct vmcb *vmcb;
@@ -60,6 +65,10 @@ struct svm_vcpu {
 	int tag_cpu;
 	u64 tag_gen;
 	bool dr_live;
+	bool iret_seen;
+	u64 iret_rip;
+	bool stepping;
+	bool guest_tf;
 };
 
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
@@ -232,6 +241,14 @@ static void intercept(struct vmcb *vmcb, unsigned int bit)
 	__set_bit(bit, (unsigned long *)vmcb->control.intercepts);
 }
 
+static void set_intercept(struct vmcb *vmcb, unsigned int bit, bool on)
+{
+	if (on)
+		intercept(vmcb, bit);
+	else
+		__clear_bit(bit, (unsigned long *)vmcb->control.intercepts);
+}
+
 static void intercept_instructions(struct vmcb *vmcb)
 {
 	static const u8 bits[] = {
@@ -241,6 +258,7 @@ static void intercept_instructions(struct vmcb *vmcb)
 		/* What the guest may do with our help. */
 		INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT,
 		INTERCEPT_VMMCALL, INTERCEPT_XSETBV, INTERCEPT_CR4_WRITE,
+		INTERCEPT_CR8_WRITE,
 		/* Caches are the host's: INVD would lose its data. */
 		INTERCEPT_INVD, INTERCEPT_WBINVD,
 		/* What it must not do at all. */
@@ -302,10 +320,7 @@ static void svm_set_cr4(struct slat_vcpu *vcpu, u64 cr4)
 
 	svm->cr4 = cr4;
 	svm->vmcb->save.cr4 = real;
-	if (real != cr4)
-		intercept(svm->vmcb, INTERCEPT_CR4_READ);
-	else
-		__clear_bit(INTERCEPT_CR4_READ, (unsigned long *)svm->vmcb->control.intercepts);
+	set_intercept(svm->vmcb, INTERCEPT_CR4_READ, real != cr4);
 	/* Paging modes and global pages: drop what the guest cached. */
 	svm->tag_cpu = -1;
 }
@@ -352,9 +367,8 @@ static void svm_vcpu_reset(struct slat_vcpu *vcpu)
 	vcpu->cr2 = 0;
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->xcr0 = XFEATURE_MASK_FP;
-	vcpu->exception.pending = false;
-	vcpu->interrupt = SLAT_INTR_NONE;
-	vcpu->delivering = false;
+	slat_inject_reset(vcpu);
+	svm->iret_seen = false;
 }
 
 static int svm_vcpu_create(struct slat_vcpu *vcpu)
@@ -421,68 +435,136 @@ static void svm_flush(struct slat_vcpu *vcpu, u64 gen)
 
 /* Events */
 
-static u32 event_inj(const struct slat_vcpu *vcpu)
-{
-	const struct slat_exception *ex = &vcpu->exception;
+static const u32 event_types[] = {
+	[SLAT_EVENT_EXCEPTION] = SVM_EVTINJ_TYPE_EXEPT,
+	[SLAT_EVENT_IRQ] = SVM_EVTINJ_TYPE_INTR,
+	[SLAT_EVENT_NMI] = SVM_EVTINJ_TYPE_NMI,
+};
 
-	if (ex->pending)
-		return SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT | ex->vector |
-		       (ex->has_error ? SVM_EVTINJ_VALID_ERR : 0);
-	switch (vcpu->interrupt) {
-	case SLAT_INTR_EXTERNAL:
-		return SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_INTR | vcpu->interrupt_vector;
-	case SLAT_INTR_NMI:
-		return SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_NMI | X86_TRAP_NMI;
-	default:
+static u32 encode_event(const struct slat_event *event)
+{
+	if (event->type == SLAT_EVENT_NONE)
 		return 0;
-	}
+	return SVM_EVTINJ_VALID | event_types[event->type] | event->vector |
+	       (event->has_error ? SVM_EVTINJ_VALID_ERR : 0);
 }
 
-static void inject(struct slat_vcpu *vcpu, struct vmcb_control_area *control)
-{
-	control->event_inj = event_inj(vcpu);
-	control->event_inj_err = vcpu->exception.error;
-	/* What does not get through comes back in exit_int_info. */
-	if (vcpu->exception.pending)
-		vcpu->exception.pending = false;
-	else
-		vcpu->interrupt = SLAT_INTR_NONE;
-}
-
-static void redeliver_exception(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 error)
-{
-	/* These come from an instruction, which the guest executes again. */
-	if (vector == X86_TRAP_BP || vector == X86_TRAP_OF)
-		return;
-	vcpu->exception = (struct slat_exception) {
-		.pending = true, .vector = vector, .has_error = has_error, .error = error,
-	};
-}
-
-/* An exit in the middle of a delivery: deliver again, the guest saw nothing of it. */
-static void redeliver(struct slat_vcpu *vcpu, const struct vmcb_control_area *control)
+/*
+ * An exit in the middle of a delivery.  INT n has no event of its own: rip is still at
+ * the instruction, which the guest executes again.
+ */
+static void decode_event(const struct vmcb_control_area *control, struct slat_event *event)
 {
 	const u32 info = control->exit_int_info;
-	const u8 vector = info & SVM_EXITINTINFO_VEC_MASK;
+	unsigned int type;
 
-	vcpu->delivering = info & SVM_EXITINTINFO_VALID;
-	if (!vcpu->delivering)
+	*event = (struct slat_event) {
+		.vector = info & SVM_EXITINTINFO_VEC_MASK,
+		.has_error = info & SVM_EXITINTINFO_VALID_ERR,
+		.error = control->exit_int_info_err,
+	};
+	for (type = SLAT_EVENT_EXCEPTION; type <= SLAT_EVENT_NMI; type++)
+		if ((info & SVM_EXITINTINFO_TYPE_MASK) == event_types[type])
+			event->type = type;
+}
+
+static void redeliver(struct slat_vcpu *vcpu, const struct vmcb_control_area *control)
+{
+	struct slat_event event;
+
+	vcpu->events.delivering = control->exit_int_info & SVM_EXITINTINFO_VALID;
+	if (!vcpu->events.delivering)
 		return;
-	switch (info & SVM_EXITINTINFO_TYPE_MASK) {
-	case SVM_EXITINTINFO_TYPE_EXEPT:
-		redeliver_exception(vcpu, vector, info & SVM_EXITINTINFO_VALID_ERR,
-				    control->exit_int_info_err);
-		break;
-	case SVM_EXITINTINFO_TYPE_INTR:
-		vcpu->interrupt = SLAT_INTR_EXTERNAL;
-		vcpu->interrupt_vector = vector;
-		break;
-	case SVM_EXITINTINFO_TYPE_NMI:
-		vcpu->interrupt = SLAT_INTR_NMI;
-		break;
-	default:
-		break;	/* INT n: rip is still at it */
-	}
+	decode_event(control, &event);
+	slat_inject_again(vcpu, &event);
+}
+
+/* A virtual interrupt that exits where it would be taken, of the highest priority. */
+static void set_irq_window(struct svm_vcpu *svm, bool on)
+{
+	struct vmcb_control_area *control = &svm->vmcb->control;
+
+	set_intercept(svm->vmcb, INTERCEPT_VINTR, on);
+	control->int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
+	if (on)
+		control->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
+	control->int_vector = 0;
+}
+
+/*
+ * The end of an NMI's handler shows by an exit before its IRET.  What else holds an NMI
+ * off (that IRET itself, a shadow, another event) is over after one instruction, so the
+ * guest is traced over that one.
+ */
+static void set_nmi_window(struct slat_vcpu *vcpu, struct svm_vcpu *svm, bool on)
+{
+	const bool in_handler = vcpu->events.nmi.masked && !svm->iret_seen;
+
+	set_intercept(svm->vmcb, INTERCEPT_IRET, in_handler);
+	svm->stepping = on && !in_handler;
+	svm->guest_tf = vcpu->rflags & X86_EFLAGS_TF;
+	if (svm->stepping)
+		svm->vmcb->save.rflags |= X86_EFLAGS_TF;
+}
+
+static void inject(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	struct vmcb_control_area *control = &svm->vmcb->control;
+	bool want_irq_window, want_nmi_window;
+	struct slat_event event;
+
+	slat_inject_next(vcpu, &event, &want_irq_window, &want_nmi_window);
+	control->event_inj = encode_event(&event);
+	control->event_inj_err = event.error;
+	set_irq_window(svm, want_irq_window);
+	set_nmi_window(vcpu, svm, want_nmi_window);
+}
+
+/* The IRET that ends an NMI's handler was let through: has it been executed by now? */
+static void check_iret(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	if (!svm->iret_seen || vcpu->rip == svm->iret_rip)
+		return;
+	svm->iret_seen = false;
+	vcpu->events.nmi.masked = false;
+}
+
+static void exit_iret(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	svm->iret_seen = true;
+	svm->iret_rip = vcpu->rip;
+}
+
+/*
+ * True when a #DB is only from our own tracing.  Whatever the exit, the guest gets its
+ * own trace flag back, and tracing is decided anew at the next entry.
+ */
+static bool end_stepping(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	struct vmcb_save_area *save = &svm->vmcb->save;
+
+	if (!svm->stepping || svm->guest_tf)
+		return false;
+	vcpu->rflags &= ~X86_EFLAGS_TF;
+	if (svm->vmcb->control.exit_code != SVM_EXIT_EXCP_BASE + X86_TRAP_DB ||
+	    !(save->dr6 & DR_STEP))
+		return false;
+	save->dr6 &= ~(u64)DR_STEP;
+	return !(save->dr6 & DR_TRAP_BITS);
+}
+
+static bool svm_get_shadow(struct slat_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK;
+}
+
+static void svm_set_shadow(struct slat_vcpu *vcpu, bool shadow)
+{
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+
+	control->int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+	if (shadow)
+		control->int_state |= SVM_INTERRUPT_SHADOW_MASK;
 }
 
 /* Entering */
@@ -632,6 +714,7 @@ static enum slat_exit_reason plain_reason(u64 code)
 	case SVM_EXIT_SMI:
 	case SVM_EXIT_INIT:
 	case SVM_EXIT_FERR_FREEZE:
+	case SVM_EXIT_VINTR:
 		return SLAT_EXIT_NOTHING;
 	case SVM_EXIT_CPUID:
 		return SLAT_EXIT_CPUID;
@@ -644,6 +727,8 @@ static enum slat_exit_reason plain_reason(u64 code)
 	case SVM_EXIT_READ_CR4:
 	case SVM_EXIT_WRITE_CR4:
 		return SLAT_EXIT_CR4;
+	case SVM_EXIT_WRITE_CR8:
+		return SLAT_EXIT_CR8;
 	case SVM_EXIT_INVD:
 	case SVM_EXIT_WBINVD:
 		return SLAT_EXIT_SKIP;
@@ -701,6 +786,10 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 		set_dr_live(svm, true);
 		exit->reason = SLAT_EXIT_NOTHING;
 		break;
+	case SVM_EXIT_IRET:
+		exit_iret(vcpu, svm);
+		exit->reason = SLAT_EXIT_NOTHING;
+		break;
 	default:
 		exit->reason = plain_reason(code);
 	}
@@ -717,7 +806,7 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 	save->rip = vcpu->rip;
 	save->rflags = vcpu->rflags;
 	save->cr2 = vcpu->cr2;
-	inject(vcpu, control);
+	inject(vcpu, svm);
 
 	run_once(vcpu, svm);
 
@@ -728,7 +817,11 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 	vcpu->cr2 = save->cr2;
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	redeliver(vcpu, control);
-	explain(vcpu, svm, exit);
+	check_iret(vcpu, svm);
+	if (end_stepping(vcpu, svm))
+		exit->reason = SLAT_EXIT_NOTHING;
+	else
+		explain(vcpu, svm, exit);
 }
 
 /* Registers */
@@ -935,7 +1028,7 @@ static int svm_set_msr(struct slat_vcpu *vcpu, u32 index, u64 value)
 
 static void svm_skipped(struct slat_vcpu *vcpu)
 {
-	to_svm(vcpu)->vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
+	svm_set_shadow(vcpu, false);
 }
 
 static void svm_single_stepped(struct slat_vcpu *vcpu)
@@ -965,6 +1058,8 @@ const struct slat_hw slat_svm = {
 	.set_cr4 = svm_set_cr4,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
+	.get_shadow = svm_get_shadow,
+	.set_shadow = svm_set_shadow,
 	.skipped = svm_skipped,
 	.single_stepped = svm_single_stepped,
 	.get_cr8 = svm_get_cr8,

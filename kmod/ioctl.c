@@ -35,6 +35,7 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_READONLY_MEM:
 	case KVM_CAP_CHECK_EXTENSION_VM:
 	case KVM_CAP_IMMEDIATE_EXIT:
+	case KVM_CAP_USER_NMI:
 		return 1;
 	case KVM_CAP_NR_VCPUS:
 		return min(num_online_cpus(), (unsigned int)SLAT_VCPUS_MAX);
@@ -337,6 +338,15 @@ static long get_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 	return 0;
 }
 
+static long interrupt(struct slat_vcpu *vcpu, void __user *user)
+{
+	struct kvm_interrupt irq;
+
+	if (copy_from_user(&irq, user, sizeof(irq)))
+		return -EFAULT;
+	return irq.irq < KVM_NR_INTERRUPTS ? slat_inject_irq(vcpu, irq.irq) : -EINVAL;
+}
+
 static long vcpu_ioctl_locked(struct slat_vcpu *vcpu, unsigned int cmd, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
@@ -362,6 +372,11 @@ static long vcpu_ioctl_locked(struct slat_vcpu *vcpu, unsigned int cmd, unsigned
 		return msrs(vcpu, user, true);
 	case KVM_SET_CPUID2:
 		return set_cpuid(vcpu, user);
+	case KVM_INTERRUPT:
+		return interrupt(vcpu, user);
+	case KVM_NMI:
+		slat_inject_nmi(vcpu);
+		return 0;
 	case KVM_GET_CPUID2:
 		return get_cpuid(vcpu, user);
 	default:

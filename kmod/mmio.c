@@ -442,7 +442,7 @@ static bool may_continue(struct slat_vcpu *vcpu)
 {
 	if (!vcpu->mmio.more || has_moved(vcpu))
 		return false;
-	if (vcpu->exception.pending || vcpu->interrupt || (vcpu->rflags & X86_EFLAGS_TF))
+	if (slat_inject_is_pending(vcpu) || (vcpu->rflags & X86_EFLAGS_TF))
 		return false;
 	if (slat_immediate_exit(vcpu->run) || READ_ONCE(vcpu->run->request_interrupt_window))
 		return false;
@@ -502,7 +502,7 @@ int slat_mmio_exit(struct slat_vcpu *vcpu, u64 gpa)
 {
 	int ret;
 
-	if (vcpu->delivering)
+	if (vcpu->events.delivering)
 		return slat_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, NULL, 0);
 	ret = prepare(vcpu);
 	if (ret != GO_ON)

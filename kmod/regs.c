@@ -36,7 +36,7 @@ void slat_regs_set(struct slat_vcpu *vcpu, const struct kvm_regs *regs)
 	vcpu->rip = regs->rip;
 	vcpu->rflags = regs->rflags | X86_EFLAGS_FIXED;
 	/* What was to be raised belongs to the state that is gone: KVM's rule. */
-	vcpu->exception.pending = false;
+	vcpu->events.exception.pending = false;
 }
 
 void slat_sregs_get(struct slat_vcpu *vcpu, struct kvm_sregs *sregs)
@@ -45,8 +45,8 @@ void slat_sregs_get(struct slat_vcpu *vcpu, struct kvm_sregs *sregs)
 	slat_hw->get_sregs(vcpu, sregs);
 	sregs->cr2 = vcpu->cr2;
 	sregs->apic_base = vcpu->apic_base;
-	if (vcpu->interrupt == SLAT_INTR_EXTERNAL)
-		__set_bit(vcpu->interrupt_vector, (unsigned long *)sregs->interrupt_bitmap);
+	if (vcpu->events.irq.queued || vcpu->events.irq.taken)
+		__set_bit(vcpu->events.irq.vector, (unsigned long *)sregs->interrupt_bitmap);
 }
 
 static bool cr0_valid(u64 cr0)
@@ -92,10 +92,8 @@ int slat_sregs_set(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs)
 	vcpu->apic_base = sregs->apic_base;
 
 	vector = find_first_bit(pending, KVM_NR_INTERRUPTS);
-	if (vector < KVM_NR_INTERRUPTS) {
-		vcpu->interrupt = SLAT_INTR_EXTERNAL;
-		vcpu->interrupt_vector = vector;
-	}
+	if (vector < KVM_NR_INTERRUPTS)
+		vcpu->events.irq = (struct slat_irq) { .taken = true, .vector = vector };
 	return 0;
 }
 

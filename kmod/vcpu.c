@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The life of a vCPU, the run loop, and what is injected into the guest. */
+/* The life of a vCPU, and the run loop. */
 #include <linux/atomic.h>
 #include <linux/file.h>
 #include <linux/slab.h>
 #include <linux/sched.h>
-#include <asm/traps.h>
 
 #include "ioctl.h"
 #include "vcpu.h"
@@ -116,43 +115,6 @@ int slat_vcpu_create(struct slat_vm *vm, u32 id)
 	return ret;
 }
 
-/* Events for the guest */
-
-/* Exceptions that turn into #DF when they meet while one is being delivered. */
-static bool is_contributory(u8 vector)
-{
-	return vector == X86_TRAP_DE || (vector >= X86_TRAP_TS && vector <= X86_TRAP_GP);
-}
-
-static bool doubles(u8 first, u8 second)
-{
-	if (first == X86_TRAP_PF)
-		return second == X86_TRAP_PF || is_contributory(second);
-	return is_contributory(first) && is_contributory(second);
-}
-
-void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 error)
-{
-	struct slat_exception *ex = &vcpu->exception;
-
-	if (ex->pending && ex->vector == X86_TRAP_DF) {
-		/* The third one: the run loop turns it into a shutdown. */
-		ex->vector = SLAT_TRIPLE_FAULT;
-		return;
-	}
-	if (ex->pending && doubles(ex->vector, vector))
-		*ex = (struct slat_exception) {
-			.pending = true, .vector = X86_TRAP_DF, .has_error = true,
-		};
-	else
-		*ex = (struct slat_exception) {
-			.pending = true, .vector = vector,
-			/* Real mode pushes none. */
-			.has_error = has_error && slat_vcpu_is_protected(vcpu),
-			.error = error,
-		};
-}
-
 bool slat_vcpu_is_protected(struct slat_vcpu *vcpu)
 {
 	struct slat_mode mode;
@@ -233,6 +195,12 @@ static int interrupted(struct slat_vcpu *vcpu)
 	return -EINTR;
 }
 
+static int irq_window_open(struct slat_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+	return 0;
+}
+
 static int shutdown(struct slat_vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
@@ -248,8 +216,10 @@ static int run_guest(struct slat_vcpu *vcpu)
 	do {
 		struct slat_exit exit;
 
-		if (vcpu->exception.pending && vcpu->exception.vector == SLAT_TRIPLE_FAULT)
+		if (slat_inject_is_triple(vcpu))
 			return shutdown(vcpu);
+		if (READ_ONCE(vcpu->run->request_interrupt_window) && slat_inject_irq_ready(vcpu))
+			return irq_window_open(vcpu);
 		if (slat_guest_work())
 			return interrupted(vcpu);
 		if (enter(vcpu, &exit))
@@ -279,7 +249,7 @@ static void publish(struct slat_vcpu *vcpu)
 	run->apic_base = vcpu->apic_base;
 	run->cr8 = slat_hw->get_cr8(vcpu);
 	run->flags = 0;
-	run->ready_for_interrupt_injection = 0;
+	run->ready_for_interrupt_injection = slat_inject_irq_ready(vcpu);
 	vcpu->stats.user_exits++;
 }
 

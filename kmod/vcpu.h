@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "emulate.h"
 #include "hw.h"
+#include "inject.h"
 #include "io.h"
 #include "mmio.h"
 #include "vm.h"
@@ -21,30 +22,7 @@ enum {
 
 #define SLAT_CPUID_MAX	256	/* entries, as KVM_SET_CPUID2 takes */
 
-/**
- * struct slat_exception - an exception for the guest
- * @pending:	there is one
- * @vector:	0..31, or SLAT_TRIPLE_FAULT
- * @has_error:	@error is pushed
- * @error:	error code
- */
-struct slat_exception {
-	bool pending;
-	u8 vector;
-	bool has_error;
-	u32 error;
-};
-
-/* Not a vector: what a fault during the delivery of #DF is. */
-#define SLAT_TRIPLE_FAULT	0xff
-
 #define SLAT_CR8_MAX		15
-
-enum slat_interrupt {
-	SLAT_INTR_NONE,
-	SLAT_INTR_EXTERNAL,
-	SLAT_INTR_NMI,
-};
 
 /**
  * struct slat_vcpu_stats - counters, written by the vCPU's thread alone
@@ -75,11 +53,7 @@ struct slat_vcpu_stats {
  * @fpu:	the guest's FPU state while it is not loaded
  * @cpuid:	what CPUID tells the guest
  * @nr_cpuid:	entries of it
- * @exception:	to be injected next
- * @interrupt:	taken by the guest, but its delivery was cut short: next after
- *		@exception
- * @interrupt_vector: of an external one
- * @delivering:	the last exit cut the delivery of an event short
+ * @events:	what is to be raised in the guest
  * @in_guest:	the CPU @cpu is in the guest or about to be: it has to be kicked.
  *		Read by everybody
  * @cpu:	where it ran last, -1 at first.  Read by everybody
@@ -113,10 +87,7 @@ struct slat_vcpu {
 	struct kvm_cpuid_entry2 *cpuid;
 	unsigned int nr_cpuid;
 
-	struct slat_exception exception;
-	enum slat_interrupt interrupt;
-	u8 interrupt_vector;
-	bool delivering;
+	struct slat_events events;
 
 	bool in_guest;
 	int cpu;
@@ -156,14 +127,6 @@ int slat_vcpu_run(struct slat_vcpu *vcpu);
  * @next_rip:	of the next one, cut to the width of the code segment here
  */
 void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip);
-
-/**
- * slat_vcpu_inject() - raise an exception in the guest
- *
- * Turns into #DF or a shutdown where the CPU would, given what is pending.  For
- * a #PF, set vcpu->cr2 first.
- */
-void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 error);
 
 /** slat_vcpu_is_protected() - CR0.PE */
 bool slat_vcpu_is_protected(struct slat_vcpu *vcpu);

@@ -85,22 +85,22 @@ static void check_segment(struct __test_metadata *_metadata, struct slat_vcpu *v
 	int ret;
 
 	set_mode(vcpu, c->kind);
-	vcpu->exception.pending = false;
+	vcpu->events.exception.pending = false;
 	vcpu->segment[seg] = (struct kvm_segment){
 		.base = 0xfffff000, .limit = c->limit, .type = c->type, .db = c->db,
 		.present = 1, .s = 1,
 	};
 	EXPECT_EQ(c->ok, slat_linear_ok(vcpu, seg, c->offset, c->len, c->access));
-	EXPECT_FALSE(vcpu->exception.pending);
+	EXPECT_FALSE(vcpu->events.exception.pending);
 	ret = slat_linear(vcpu, seg, c->offset, c->len, c->access, &linear);
 	EXPECT_EQ(c->ok ? 0 : SLAT_INJECTED, ret);
-	EXPECT_EQ(!c->ok, vcpu->exception.pending);
+	EXPECT_EQ(!c->ok, vcpu->events.exception.pending);
 	if (c->ok) {
 		EXPECT_EQ((u32)(0xfffff000 + c->offset), linear);
 	} else {
-		EXPECT_EQ(seg == SLAT_SEG_SS ? 12 : 13, vcpu->exception.vector);
-		EXPECT_EQ(0, vcpu->exception.error);
-		EXPECT_TRUE(vcpu->exception.has_error);
+		EXPECT_EQ(seg == SLAT_SEG_SS ? 12 : 13, vcpu->events.exception.vector);
+		EXPECT_EQ(0, vcpu->events.exception.error);
+		EXPECT_TRUE(vcpu->events.exception.has_error);
 	}
 }
 
@@ -157,7 +157,7 @@ TEST_F(access, long_mode)
 		EXPECT_FALSE(slat_linear_ok(vcpu, seg, high - 1 - base, 4, SLAT_R));
 	}
 	EXPECT_EQ(SLAT_INJECTED, slat_linear(vcpu, SLAT_SEG_SS, high - 1, 1, SLAT_R, &linear));
-	EXPECT_EQ(12, vcpu->exception.vector);
+	EXPECT_EQ(12, vcpu->events.exception.vector);
 	vcpu->mode.cr4 = X86_CR4_LA57;
 	EXPECT_TRUE(slat_linear_ok(vcpu, SLAT_SEG_SS, high - 1, 1, SLAT_R));
 
@@ -235,7 +235,7 @@ TEST_F(access, fetch_limit)
 	EXPECT_EQ(0, slat_fetch(vcpu, &insn, bytes, &nr));
 	set_code(vcpu, 1, CODE);
 	EXPECT_EQ(SLAT_INJECTED, slat_fetch(vcpu, &insn, bytes, &nr));
-	EXPECT_EQ(13, vcpu->exception.vector);
+	EXPECT_EQ(13, vcpu->events.exception.vector);
 }
 
 TEST_F(access, fetch_failed)
@@ -244,12 +244,12 @@ TEST_F(access, fetch_failed)
 
 	EXPECT_EQ(-EFAULT, slat_fetch_failed(vcpu, -EFAULT, NULL, 0));
 	EXPECT_EQ(1, slat_fetch_failed(vcpu, SLAT_INJECTED, NULL, 0));
-	EXPECT_FALSE(vcpu->exception.pending);
+	EXPECT_FALSE(vcpu->events.exception.pending);
 	EXPECT_EQ(0, slat_fetch_failed(vcpu, -ENOENT, NULL, 0));
 	EXPECT_EQ(KVM_EXIT_INTERNAL_ERROR, self->run.exit_reason);
 	EXPECT_EQ(1, slat_fetch_failed(vcpu, -EINVAL, NULL, 0));
-	EXPECT_EQ(6, vcpu->exception.vector);
-	EXPECT_FALSE(vcpu->exception.has_error);
+	EXPECT_EQ(6, vcpu->events.exception.vector);
+	EXPECT_FALSE(vcpu->events.exception.has_error);
 }
 
 /* --- copies */

@@ -219,7 +219,7 @@ static const char *difference(const FIXTURE_DATA(mmio) *self, const struct regis
 		return "flags";
 	if (memcmp(self->guest, self->data, DATA_SIZE))
 		return "memory";
-	if (vcpu->exception.pending)
+	if (vcpu->events.exception.pending)
 		return "exceptions";
 	return NULL;
 }
@@ -314,10 +314,10 @@ TEST_F(mmio, not_executable)
 	EXPECT_EQ(KVM_EXIT_INTERNAL_ERROR, self->run.exit_reason);
 
 	self->run.exit_reason = 0;
-	vcpu->delivering = true;
+	vcpu->events.delivering = true;
 	EXPECT_EQ(0, slat_mmio_exit(vcpu, DEVICE));
 	EXPECT_EQ(KVM_INTERNAL_ERROR_DELIVERY_EV, self->run.internal.suberror);
-	EXPECT_FALSE(vcpu->exception.pending);
+	EXPECT_FALSE(vcpu->events.exception.pending);
 }
 
 TEST_HARNESS_MAIN

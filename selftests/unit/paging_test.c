@@ -280,9 +280,9 @@ static void make_sample(struct sample *s, u8 *tables)
 static bool agrees(const struct sample *s, const struct slat_vcpu *vcpu, int ret, u64 gpa)
 {
 	if (!s->fault)
-		return !ret && gpa == s->gpa && !vcpu->exception.pending;
-	return ret == SLAT_INJECTED && vcpu->exception.pending && vcpu->exception.vector == 14 &&
-	       vcpu->exception.error == s->error && vcpu->cr2 == s->linear;
+		return !ret && gpa == s->gpa && !vcpu->events.exception.pending;
+	return ret == SLAT_INJECTED && vcpu->events.exception.pending && vcpu->events.exception.vector == 14 &&
+	       vcpu->events.exception.error == s->error && vcpu->cr2 == s->linear;
 }
 
 TEST_F(paging, as_the_model)
@@ -299,7 +299,7 @@ TEST_F(paging, as_the_model)
 		mark_used(&s, self->want);
 
 		self->vm.slot[0].flags = s.rom ? KVM_MEM_READONLY : 0;
-		vcpu->exception.pending = false;
+		vcpu->events.exception.pending = false;
 		vcpu->mode = s.mode;
 		vcpu->phys_bits = s.width;
 		vcpu->rflags = s.ac ? X86_EFLAGS_AC : 0;
@@ -311,7 +311,7 @@ TEST_F(paging, as_the_model)
 			TH_LOG("sample %u: %u levels, leaf %u, access %u, cpl %u, linear %llx", i,
 			       s.levels, s.leaf, s.access, s.mode.cpl, s.linear);
 			TH_LOG("gpa %llx, not %llx; error %x, not %x", gpa, s.gpa,
-			       vcpu->exception.error, s.error);
+			       vcpu->events.exception.error, s.error);
 		}
 		ASSERT_EQ(0, memcmp(self->want, self->tables, sizeof(self->want)));
 		ASSERT_EQ(0, self->vm.slots_srcu);
@@ -332,7 +332,7 @@ TEST_F(paging, endless_race)
 	memcpy(self->tables, &entry, sizeof(entry));
 	shim_lost_races = -1;
 	EXPECT_EQ(SLAT_INJECTED, slat_translate(&self->vcpu, 0, SLAT_R, &gpa));
-	EXPECT_FALSE(self->vcpu.exception.pending);
+	EXPECT_FALSE(self->vcpu.events.exception.pending);
 	EXPECT_EQ(0, self->vm.slots_srcu);
 	shim_lost_races = 0;
 	EXPECT_EQ(0, slat_translate(&self->vcpu, 0x123, SLAT_R, &gpa));

@@ -32,10 +32,15 @@ void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip)
 
 void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 error)
 {
-	vcpu->exception.pending = true;
-	vcpu->exception.vector = vector;
-	vcpu->exception.has_error = has_error;
-	vcpu->exception.error = error;
+	vcpu->events.exception.pending = true;
+	vcpu->events.exception.vector = vector;
+	vcpu->events.exception.has_error = has_error;
+	vcpu->events.exception.error = error;
+}
+
+bool slat_inject_is_pending(const struct slat_vcpu *vcpu)
+{
+	return vcpu->events.exception.pending;
 }
 
 int slat_exit_internal_error(struct slat_vcpu *vcpu, u32 suberror, const u8 *bytes,

@@ -14,6 +14,7 @@
 
 #include "hw.h"
 #include "io.h"
+#include "inject.h"
 #include "mmio.h"
 
 #define U16_MAX		((u16)~0)
@@ -57,14 +58,7 @@ struct slat_vcpu {
 	u64 rip;
 	u64 rflags;
 	u64 cr2;
-	struct {
-		bool pending;
-		u8 vector;
-		bool has_error;
-		u32 error;
-	} exception;
-	int interrupt;
-	bool delivering;
+	struct slat_events events;
 	int (*complete)(struct slat_vcpu *vcpu);
 	struct slat_io io;
 	struct slat_mmio mmio;

@@ -41,6 +41,16 @@
  *                            KVM_RUN; -E2BIG: more than 255 MSRs or 256 CPUID
  *                            entries, or fewer than there are to read
  *
+ *   KVM_INTERRUPT            waits until the guest can take it, whatever
+ *                            ready_for_interrupt_injection says.  -EINVAL: not a
+ *                            vector; -EEXIST: another one waits
+ *   KVM_NMI                  a third one is lost in the second, which waits for the
+ *                            end of the first one's handler
+ *
+ * There is no interrupt controller in the kernel.  A VMM with its own asks for
+ * KVM_EXIT_IRQ_WINDOW_OPEN by request_interrupt_window, and learns of a lowered task
+ * priority by KVM_EXIT_SET_TPR.
+ *
  * A VM belongs to the address space that made it: from another, every ioctl on
  * it and on its vCPUs gives -EIO.
  *
