@@ -125,20 +125,34 @@ void model_unmap(struct model *model, unsigned int i)
 	page->dirty = false;
 }
 
+bool model_table_used(const struct model *model, unsigned int i, unsigned int level)
+{
+	unsigned int j;
+
+	for (j = 0; j < model->nr; j++)
+		if (same_table(model, i, j, level) &&
+		    (model->page[j].rights || model->page[j].table[level - 1]))
+			return true;
+	return false;
+}
+
+static bool reaches_into(uint64_t gfn, unsigned int level, uint64_t first, uint64_t last)
+{
+	const uint64_t base = model_table_base(gfn, level);
+
+	return base <= last && base + frames_of_table(level) - 1 >= first;
+}
+
 void model_prune(struct model *model, uint64_t first, uint64_t last)
 {
 	unsigned int i, level;
 
-	for (i = 0; i < model->nr; i++) {
-		struct model_page *page = &model->page[i];
-
-		for (level = 1; level < model->levels; level++) {
-			const uint64_t base = model_table_base(page->gfn, level);
-
-			if (base >= first && base + frames_of_table(level) - 1 <= last)
-				page->table[level] = false;
-		}
-	}
+	/* From below: an upper table may hold nothing but empty ones. */
+	for (level = 1; level < model->levels; level++)
+		for (i = 0; i < model->nr; i++)
+			if (reaches_into(model->page[i].gfn, level, first, last) &&
+			    !model_table_used(model, i, level))
+				model->page[i].table[level] = false;
 }
 
 unsigned int model_leaves(const struct model *model)

@@ -58,7 +58,10 @@ bool model_access(struct model *model, unsigned int i, unsigned int right);
 
 void model_unmap(struct model *model, unsigned int i);
 
-/* Drop the tables that lie within the range. */
+/* Does the table of @level around the gfn hold anything? */
+bool model_table_used(const struct model *model, unsigned int i, unsigned int level);
+
+/* Drop the tables that reach into the range and hold nothing. */
 void model_prune(struct model *model, uint64_t first, uint64_t last);
 
 unsigned int model_leaves(const struct model *model);

@@ -354,16 +354,16 @@ static void notice_pruned(struct rig *rig, const struct slat_zap *zap)
 {
 	unsigned int i, level;
 
-	for (i = 0; i < rig->model.nr; i++) {
-		struct model_page *page = &rig->model.page[i];
-
-		for (level = 1; level < rig->model.levels; level++) {
+	for (level = 1; level < rig->model.levels; level++) {
+		for (i = 0; i < rig->model.nr; i++) {
+			struct model_page *page = &rig->model.page[i];
 			const u64 base = model_table_base(page->gfn, level);
 
 			if (!page->table[level] || npt_hw_entry(&rig->hw, page->gfn, level))
 				continue;
-			CHECK(zap->prune && base >= zap->first &&
-			      base + (1ULL << (9 * level)) - 1 <= zap->last);
+			CHECK(zap->prune);
+			CHECK(base <= zap->last && base + (1ULL << (9 * level)) - 1 >= zap->first);
+			CHECK(!model_table_used(&rig->model, i, level));
 			page->table[level] = false;
 		}
 	}

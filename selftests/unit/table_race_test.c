@@ -291,7 +291,8 @@ TEST_F(race, table_is_pruned_once_although_walked)
 	arm(walk_in_vain, 0);
 	rig_zap(rig, 0, 511, true);
 	disarm();
-	EXPECT_EQ(2, race.seen);
+	/* Each table below the root, and one of them twice. */
+	EXPECT_EQ(variant->levels, race.seen);
 	rig_check(rig);
 }
 

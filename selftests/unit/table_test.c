@@ -224,20 +224,36 @@ TEST_F(table, prune_takes_tables_that_were_empty_already)
 	rig_check(rig);
 }
 
-TEST_F(table, prune_spares_what_the_range_covers_in_part)
+/* However little of it the range covers. */
+TEST_F(table, prune_takes_what_it_leaves_empty)
 {
 	struct rig *rig = self->rig;
-	const unsigned int i = rig_index(rig, 512);
+	const unsigned int a = rig_index(rig, 512), b = rig_index(rig, 1023);
 
-	rig_map(rig, i, rig_frame(0), SLAT_R);
-	rig_zap(rig, 513, 1023, true);
-	EXPECT_TRUE(rig_access(rig, i, NPT_HW_READ));
-	rig_zap(rig, 512, 1022, true);
+	rig_map(rig, a, rig_frame(0), SLAT_R);
+	rig_map(rig, b, rig_frame(1), SLAT_R);
+	rig_zap(rig, 512, 512, true);
+	EXPECT_TRUE(rig_access(rig, b, NPT_HW_READ));
+	EXPECT_EQ(variant->levels, atomic_long_read(&rig->mmu.tables));
+	rig_check(rig);
+	rig_zap(rig, 1023, 1023, true);
+	EXPECT_EQ(1, atomic_long_read(&rig->mmu.tables));
+	rig_check(rig);
+}
+
+/* One that is empty already goes as well, if it is on the way. */
+TEST_F(table, prune_spares_what_the_range_does_not_reach)
+{
+	struct rig *rig = self->rig;
+
+	rig_map(rig, rig_index(rig, 512), rig_frame(0), SLAT_R);
+	rig_zap(rig, 512, 512, false);
+	rig_zap(rig, 0, 511, true);
+	rig_zap(rig, 1024, model_last_gfn(&rig->model), true);
 	EXPECT_NE(NULL, npt_hw_entry(&rig->hw, 512, 1));
 	rig_check(rig);
-	rig_zap(rig, 512, 1023, true);
-	EXPECT_EQ(NULL, npt_hw_entry(&rig->hw, 512, 1));
-	EXPECT_NE(NULL, npt_hw_entry(&rig->hw, 512, 2));
+	rig_zap(rig, 700, 700, true);
+	EXPECT_EQ(1, atomic_long_read(&rig->mmu.tables));
 	rig_check(rig);
 }
 
