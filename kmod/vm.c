@@ -213,10 +213,6 @@ static void destroy(struct slat_vm *vm)
 	struct slat_vcpu *vcpu;
 	unsigned long id;
 
-	xa_for_each(&vm->vcpus, id, vcpu)
-		slat_vcpu_free(vcpu);
-	xa_destroy(&vm->vcpus);
-
 	/* While the notifier still vouches for the pages that the leaves map. */
 	slat_gather_init(&gather, &vm->mmu);
 	slat_view_zap(&vm->base, 0, last, true, true, &gather);
@@ -224,6 +220,10 @@ static void destroy(struct slat_vm *vm)
 
 	mmu_notifier_unregister(&vm->mn, vm->mm);
 	mmdrop(vm->mm);
+	/* Until here the notifier looked through them for whom to stop. */
+	xa_for_each(&vm->vcpus, id, vcpu)
+		slat_vcpu_free(vcpu);
+	xa_destroy(&vm->vcpus);
 	slat_hw_put();
 	slat_view_destroy(&vm->base);
 	slat_slots_destroy(vm);
