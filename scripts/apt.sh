@@ -26,7 +26,7 @@ apt_init() {
 	main=$(repo_uri Debian)
 	if [ -z "$main" ]; then
 		# The system has sources but no lists: read those into a private place.
-		apt-get "${apt_own[@]}" update >&2
+		quietly "$apt_state/log" apt-get "${apt_own[@]}" update
 		from=("${apt_own[@]}")
 		main=$(repo_uri Debian "${from[@]}")
 	fi
@@ -37,7 +37,7 @@ apt_init() {
 		echo "deb $signed $main bookworm-backports main"
 		[ -z "$security" ] || echo "deb $signed $security bookworm-security main"
 	} > "$apt_state/sources.list"
-	apt-get "${apt_ours[@]}" update >&2
+	quietly "$apt_state/log" apt-get "${apt_ours[@]}" update
 	touch "$apt_state/ready"
 }
 
@@ -45,14 +45,15 @@ apt_init() {
 depends() { apt-cache "${apt_ours[@]}" depends "$1" | sed -n "s/^ *Depends: \($2\)\$/\1/p"; }
 
 # fetch FOLDER PACKAGE...: downloads the .deb files into FOLDER
-fetch() {
-	local folder=$1
-	shift
+fetch() (
 	apt_init
-	mkdir -p "$folder"
+	mkdir -p "$1"
+	cd "$1" || exit
+	shift
+	say "fetching $*"
 	# Mirrors drop superseded versions, so lists that are out of date fail here.
-	(cd "$folder" && apt-get "${apt_ours[@]}" download "$@" >&2) || {
-		apt-get "${apt_ours[@]}" update >&2
-		(cd "$folder" && apt-get "${apt_ours[@]}" download "$@" >&2)
+	apt-get "${apt_ours[@]}" download "$@" > "$apt_state/log" 2>&1 || {
+		quietly "$apt_state/log" apt-get "${apt_ours[@]}" update
+		quietly "$apt_state/log" apt-get "${apt_ours[@]}" download "$@"
 	}
-}
+)

@@ -112,11 +112,12 @@ args=(-accel "$accel" "${icount[@]}" -cpu "${cpu:-max}" -smp "$cpus" -m "$memory
 cryptomgr.notests random.trust_cpu=on mitigations=off clearcpuid=cx16 kmemleak=$leaks run.load=$load$append")
 set +e
 # shellcheck disable=SC2086
-timeout -k 5 "$limit" qemu-system-x86_64 "${args[@]//$'\n'/ }" $extra < /dev/null 2> "$run/qemu" |
-	tr -d '\r' | tee "$run/out" | grep --line-buffered -av '^@@RC='
-status=${PIPESTATUS[0]}
+{
+	timeout --foreground -k 5 "$limit" qemu-system-x86_64 "${args[@]//$'\n'/ }" $extra < /dev/null 2> "$run/qemu"
+	echo "QEMU ended with status $?" >> "$run/qemu"
+} | tr -d '\r' | tee "$run/out" | grep --line-buffered -av '^@@RC='
 set -e
-grep -v "TCG doesn't support requested feature" "$run/qemu" | sed 's/^/qemu: /' | head -n 20 >&2 || true
+grep -v -e "TCG doesn't support requested feature" -e 'status 0$' "$run/qemu" | sed 's/^/qemu: /' | head -n 20 >&2 || true
 
 rc=$(sed -n '$s/^@@RC=\([0-9]*\)$/\1/p' "$run/out")
 splats=$("$scripts/check-splats.sh" "$run/console") || {
@@ -125,7 +126,7 @@ splats=$("$scripts/check-splats.sh" "$run/console") || {
 }
 if [ -z "$rc" ]; then
 	rc=125
-	[ "$status" != 124 ] || { rc=124; say "time limit of $limit s"; }
+	! grep -q 'status 124$' "$run/qemu" || { rc=124; say "time limit of $limit s"; }
 fi
 
 rm -rf "$run"/{root,top,initrd}

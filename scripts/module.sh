@@ -32,7 +32,9 @@ esac
 
 lock "$out/.lock"
 cd "$top"
-rsync -a Kbuild kmod uapi "$out/"
+# By contents, and dated now: a file that was edited while an earlier build ran
+# may be older than the object made from what it was before.
+rsync -rpc Kbuild kmod uapi "$out/"
 # Objects for another kernel or of sources that are gone must not be linked in.
 id=$(realpath "$kdir"; cat "$kdir/include/config/kernel.release" Kbuild)
 [ "$id" = "$(cat "$out/.id" 2> /dev/null)" ] || { make -s -C "$kdir" M="$out" clean; echo "$id" > "$out/.id"; }
