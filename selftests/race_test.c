@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * B3, B7: threads of a VMM that call anything at the same time, with good and
+ * bad arguments, on file descriptors that others close, dup and map. Calls may
+ * fail; nothing hangs, and the kernel has nothing to complain of.
+ */
+#include <fcntl.h>
+#include <linux/slat.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "worker.h"
+
+#define SIZE	(32 * PAGE_SIZE)
+#define SECONDS	3
+
+/* --- what they call */
+
+struct arena {
+	struct play play;
+	int vm_fd, vcpu_fd;	/* of which others are dups */
+	void *mem;
+	bool stop;
+	unsigned long calls;
+};
+
+struct racer {
+	struct arena *arena;
+	pthread_t thread;
+	uint64_t seed;
+	unsigned int call;
+};
+
+static uint64_t dice(struct racer *racer, uint64_t sides)
+{
+	racer->seed ^= racer->seed << 13;
+	racer->seed ^= racer->seed >> 7;
+	racer->seed ^= racer->seed << 17;
+	return racer->seed % sides;
+}
+
+/* Good, unmapped, read-only, the guest's own memory, the kernel's. */
+static void *any_pointer(struct racer *racer, void *good)
+{
+	switch (dice(racer, 12)) {
+	case 0:
+		return NULL;
+	case 1:
+		return (void *)0xffff888000000000;
+	case 2:
+		return (void *)any_pointer;
+	case 3:
+		return racer->arena->mem;
+	default:
+		return good;
+	}
+}
+
+static void call_slot(struct racer *racer)
+{
+	struct arena *arena = racer->arena;
+	struct kvm_userspace_memory_region region = {
+		.slot = dice(racer, 4) + 1,
+		.flags = dice(racer, 8) ? 0 : KVM_MEM_READONLY,
+		.guest_phys_addr = VM_PLAY_GPA + dice(racer, 8) * SIZE,
+		.memory_size = dice(racer, 3) ? SIZE : 0,
+		.userspace_addr = (uintptr_t)arena->mem,
+	};
+
+	if (!dice(racer, 10))
+		region.userspace_addr = dice(racer, ~0ull) & -PAGE_SIZE;
+	ioctl(arena->vm_fd, KVM_SET_USER_MEMORY_REGION,
+	      any_pointer(racer, &region));
+}
+
+static void call_vcpu(struct racer *racer)
+{
+	int fd = ioctl(racer->arena->vm_fd, KVM_CREATE_VCPU,
+		       dice(racer, 100) + 1);
+
+	if (fd < 0)
+		return;
+	ioctl(fd, KVM_RUN, 0);
+	close(fd);
+}
+
+static void call_stats(struct racer *racer)
+{
+	struct slat_stats stats = { .size = sizeof(stats) + dice(racer, 8) };
+
+	ioctl(racer->arena->vm_fd, SLAT_GET_STATS, any_pointer(racer, &stats));
+}
+
+static const unsigned long vcpu_requests[] = {
+	KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_FPU,
+	KVM_SET_FPU, KVM_GET_MSRS, KVM_SET_MSRS, KVM_SET_CPUID2, KVM_GET_CPUID2,
+	KVM_GET_SUPPORTED_CPUID, KVM_GET_VCPU_MMAP_SIZE, 0xae7f,
+};
+
+/*
+ * What was read, changed here and there, goes back: most of it is accepted, and
+ * the guest goes wherever that leads it.
+ */
+static void call_vcpu_state(struct racer *racer)
+{
+	static __thread uint64_t buffer[PAGE_SIZE / 8];
+	unsigned int i = dice(racer, ARRAY_SIZE(vcpu_requests)), k;
+	void *arg = buffer;
+
+	if (i == 6 || i == 7 || i == 8 || i == 9)
+		buffer[0] = dice(racer, 20);
+	for (k = dice(racer, 3); k; k--)
+		buffer[dice(racer, 128)] ^= 1ull << dice(racer, 64);
+	arg = any_pointer(racer, arg);
+	if (arg == racer->arena->mem && !dice(racer, 2))
+		arg = buffer;
+	ioctl(racer->arena->vcpu_fd, vcpu_requests[i], arg);
+}
+
+/* It may run for ever: bounded by another thread's signal. */
+static void call_run(struct racer *racer)
+{
+	struct vcpu *vcpu = racer->arena->play.vcpu;
+
+	WRITE_ONCE(vcpu->run->immediate_exit, !dice(racer, 3));
+	vcpu->run->io.data_offset = dice(racer, ~0ull);
+	vcpu->run->mmio.len = dice(racer, ~0ull);
+	vcpu->run->cr8 = dice(racer, 20);
+	ioctl(racer->arena->vcpu_fd, KVM_RUN, dice(racer, 20) ? 0 : 1);
+}
+
+static void call_dup(struct racer *racer)
+{
+	int fd = dup(dice(racer, 2) ? racer->arena->vm_fd :
+				      racer->arena->vcpu_fd);
+
+	ioctl(fd, dice(racer, 2) ? KVM_RUN : KVM_CREATE_VCPU, 500);
+	close(fd);
+}
+
+static void call_mmap(struct racer *racer)
+{
+	size_t size = (dice(racer, 4) + 1) * PAGE_SIZE;
+	volatile uint8_t *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				    dice(racer, 4) ? MAP_SHARED : MAP_PRIVATE,
+				    racer->arena->vcpu_fd,
+				    dice(racer, 3) * PAGE_SIZE);
+
+	if (at == MAP_FAILED)
+		return;
+	/* Only two pages are there; a touch behind them kills. */
+	mlock((void *)at, PAGE_SIZE);
+	madvise((void *)at, size, MADV_DONTNEED);
+	mprotect((void *)at, size, PROT_READ);
+	munmap((void *)at, size);
+}
+
+static void call_memory(struct racer *racer)
+{
+	void *at = racer->arena->mem + dice(racer, 32) * PAGE_SIZE;
+
+	switch (dice(racer, 4)) {
+	case 0:
+		madvise(at, PAGE_SIZE, MADV_DONTNEED);
+		break;
+	case 1:
+		mprotect(at, PAGE_SIZE, PROT_NONE);
+		mprotect(at, PAGE_SIZE, PROT_READ | PROT_WRITE);
+		break;
+	case 2:
+		mmap(at, PAGE_SIZE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		break;
+	case 3:
+		madvise(at, PAGE_SIZE, MADV_PAGEOUT);
+		break;
+	}
+}
+
+/* A VM made, and closed while others in this process change memory. */
+static void call_create(struct racer *racer)
+{
+	struct arena *arena = racer->arena;
+	struct vm vm = {
+		.fd = ioctl(slat_fd(), KVM_CREATE_VM, dice(racer, 10) / 9),
+	};
+	int fd;
+
+	if (vm.fd < 0)
+		return;
+	vm_try_slot(&vm, 0, 0, 0, SIZE, arena->mem);
+	fd = ioctl(vm.fd, KVM_CREATE_VCPU, 0);
+	ioctl(fd, KVM_RUN, 0);
+	close(dice(racer, 2) ? fd : vm.fd);
+	close(fd);
+	close(vm.fd);
+}
+
+static void (*const calls[])(struct racer *racer) = {
+	call_slot, call_vcpu, call_stats, call_vcpu_state, call_run, call_dup,
+	call_mmap, call_memory, call_create,
+};
+
+/* --- the race */
+
+static void *race(void *arg)
+{
+	struct racer *racer = arg;
+
+	while (!READ_ONCE(racer->arena->stop)) {
+		calls[dice(racer, ARRAY_SIZE(calls))](racer);
+		__atomic_add_fetch(&racer->arena->calls, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void no_op(int sig)
+{
+}
+
+static void arena_create(struct arena *arena)
+{
+	struct sigaction action = { .sa_handler = no_op };
+
+	sigaction(SIGUSR2, &action, NULL);
+	memset(arena, 0, sizeof(*arena));
+	play_create(&arena->play, NULL, SIZE, 0);
+	arena->mem = arena->play.mem;
+	arena->vm_fd = arena->play.vm->fd;
+	arena->vcpu_fd = arena->play.vcpu->fd;
+	mix_enter(arena->play.vcpu, 0, VM_PLAY_GPA, 32, PAGE_SIZE);
+}
+
+#define RACERS	4
+
+/* Interrupts whoever is in KVM_RUN, until all have ended. */
+static void run_racers(struct arena *arena, struct racer *racers,
+		       unsigned int count, void *(*loop)(void *), double seconds)
+{
+	double end = now() + seconds;
+	unsigned int i, k;
+
+	for (i = 0; i < count; i++) {
+		racers[i].arena = arena;
+		racers[i].seed = 0x1234567 * (i + 1);
+		REQUIRE(!pthread_create(&racers[i].thread, NULL, loop,
+					&racers[i]), "pthread_create");
+	}
+	while (now() < end) {
+		for (k = 0; k < 20; k++) {
+			__builtin_ia32_pause();
+			sched_yield();
+		}
+		for (i = 0; i < count; i++)
+			pthread_kill(racers[i].thread, SIGUSR2);
+	}
+	WRITE_ONCE(arena->stop, true);
+	for (i = 0; i < count; i++) {
+		while (pthread_tryjoin_np(racers[i].thread, NULL)) {
+			pthread_kill(racers[i].thread, SIGUSR2);
+			sched_yield();
+		}
+	}
+}
+
+TEST(anything_with_anything)
+{
+	struct racer racers[RACERS];
+	struct arena arena;
+
+	arena_create(&arena);
+	run_racers(&arena, racers, RACERS, race, SECONDS);
+	EXPECT_LT(20, arena.calls);
+	vcpu_destroy(arena.play.vcpu);
+	vm_destroy(arena.play.vm);
+}
+
+/* --- each pair of calls, for a short time */
+
+static void *race_one(void *arg)
+{
+	struct racer *racer = arg;
+
+	while (!READ_ONCE(racer->arena->stop))
+		calls[racer->call](racer);
+	return NULL;
+}
+
+TEST(each_pair)
+{
+	const unsigned int nr = ARRAY_SIZE(calls);
+	struct racer racers[2];
+	struct arena arena;
+	unsigned int pair;
+
+	arena_create(&arena);
+	for_rounds (pair, nr * nr, 12) {
+		racers[0].call = pair % nr;
+		racers[1].call = pair / nr;
+		arena.stop = false;
+		run_racers(&arena, racers, 2, race_one, 0.05);
+	}
+	vcpu_destroy(arena.play.vcpu);
+	vm_destroy(arena.play.vm);
+}
+
+/* --- the file descriptors go away under the calls */
+
+static void *race_closing(void *arg)
+{
+	struct racer *racer = arg;
+
+	while (!READ_ONCE(racer->arena->stop))
+		calls[dice(racer, ARRAY_SIZE(calls) - 1)](racer);
+	return NULL;
+}
+
+TEST(closed_meanwhile)
+{
+	double end = now() + SECONDS;
+	struct racer racers[2];
+	struct arena arena;
+	unsigned int round;
+
+	for (round = 0; round < 60 && now() < end; round++) {
+		arena_create(&arena);
+		/* Half of the time the vCPU goes first. */
+		if (round & 1) {
+			close(arena.vcpu_fd);
+			arena.vcpu_fd = dup(arena.vm_fd);
+		}
+		run_racers(&arena, racers, 2, race_closing, 0.02);
+		arena.stop = false;
+		close(arena.vm_fd);
+		arena.vm_fd = -1;
+		run_racers(&arena, racers, 2, race_closing, 0.02);
+		if (!(round & 1))
+			close(arena.vcpu_fd);
+		munmap(arena.play.vcpu->run, arena.play.vcpu->run_size);
+		munmap(arena.mem, SIZE);
+		munmap(arena.play.vm->ram, VM_RAM_SIZE);
+	}
+	EXPECT_LT(1, round);
+}
+
+/*
+ * VMs that close while another thread changes the memory that they map: the
+ * notifier must find nothing that is freed.
+ */
+static void *unmap_on(void *arg)
+{
+	struct racer *racer = arg;
+
+	while (!READ_ONCE(racer->arena->stop)) {
+		madvise(racer->arena->mem, SIZE, MADV_DONTNEED);
+		memset(racer->arena->mem, 1, SIZE);
+	}
+	return NULL;
+}
+
+TEST(closed_under_the_notifier)
+{
+	struct arena arena = { .mem = mem_alloc(SIZE) };
+	struct racer racer = { .arena = &arena };
+	unsigned int i, k;
+
+	ASSERT_EQ(0, pthread_create(&racer.thread, NULL, unmap_on, &racer));
+	for_rounds (i, 100, SECONDS) {
+		struct vm *vm = vm_create_empty();
+		int fd[8];
+
+		vm_slot(vm, 0, 0, 0, SIZE, arena.mem);
+		for (k = 0; k < ARRAY_SIZE(fd); k++)
+			fd[k] = must_ioctl(vm->fd, KVM_CREATE_VCPU, k);
+		for (k = 0; k < ARRAY_SIZE(fd); k++) {
+			ioctl(fd[k], KVM_RUN, 0);
+			close(fd[k]);
+		}
+		vm_destroy(vm);
+	}
+	WRITE_ONCE(arena.stop, true);
+	pthread_join(racer.thread, NULL);
+}
+
+SLAT_HARNESS_MAIN
