@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * B5: the module stays as long as a file of it is open, goes after that, and
+ * comes back. Loaded beside KVM it works; of the two, the one that comes second
+ * to the CPU's virtualization is told -EBUSY, and the first one's guest goes
+ * on.
+ */
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "worker.h"
+
+#define MODULE	"/lib/slat/slat.ko"
+
+static int unload(void)
+{
+	return syscall(SYS_delete_module, "slat", O_NONBLOCK) ? -errno : 0;
+}
+
+static int load(void)
+{
+	int fd = open(MODULE, O_RDONLY | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static void guest_count(uint64_t unused)
+{
+	uint64_t n;
+
+	for (n = 1;; n++)
+		guest_report(1, n);
+}
+
+static bool guest_runs(void)
+{
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+	bool is_well;
+
+	guest_enter_c(vcpu, guest_count, 0);
+	is_well = vcpu_await(vcpu, 1) == 1 && vcpu_await(vcpu, 1) == 2;
+	vcpu_destroy(vcpu);
+	vm_destroy(vm);
+	return is_well;
+}
+
+/* Another process may still be closing what it had. */
+static int unload_soon(void)
+{
+	double end = now() + 5;
+	int ret;
+
+	do {
+		ret = unload();
+	} while (ret == -EWOULDBLOCK && now() < end);
+	return ret;
+}
+
+TEST(stays_while_in_use)
+{
+	int fd, vm_fd, vcpu_fd;
+	void *run;
+
+	if (access(MODULE, R_OK))
+		SKIP(return, "no " MODULE);
+	fd = slat_open();
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	vm_fd = ioctl(fd, KVM_CREATE_VM, 0);
+	close(fd);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	vcpu_fd = ioctl(vm_fd, KVM_CREATE_VCPU, 0);
+	close(vm_fd);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	run = mmap(NULL, 2 * PAGE_SIZE, PROT_READ, MAP_SHARED, vcpu_fd, 0);
+	ASSERT_NE(MAP_FAILED, run);
+	close(vcpu_fd);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	munmap(run, 2 * PAGE_SIZE);
+	EXPECT_EQ(0, unload_soon());
+	EXPECT_EQ(-ENOENT, slat_try_open());
+	EXPECT_EQ(0, load());
+	EXPECT_TRUE(guest_runs());
+}
+
+TEST(comes_and_goes)
+{
+	int i, status;
+	pid_t pid;
+
+	if (access(MODULE, R_OK))
+		SKIP(return, "no " MODULE);
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(0, unload_soon());
+		ASSERT_EQ(0, load());
+		ASSERT_EQ(-EEXIST, load());
+		/* In a process that leaves all of its files open. */
+		pid = fork();
+		if (!pid)
+			_exit(!guest_runs());
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_EQ(0, status);
+	}
+}
+
+/* --- beside KVM */
+
+static bool load_kvm(void)
+{
+	/* Newer ones take the CPU when they are loaded, unless told not to. */
+	return !system("modprobe kvm enable_virt_at_load=0 2>/dev/null; modprobe kvm-amd 2>/dev/null") &&
+	       !access("/dev/kvm", R_OK);
+}
+
+/* A process with a guest on KVM, that runs when told. */
+struct other {
+	pid_t pid;
+	int go[2], done[2];
+};
+
+#define SUCCESS	'y'
+#define BUSY	'b'
+#define FAILURE	'n'
+
+static void other_tell(struct other *other, char what)
+{
+	if (write(other->done[1], &what, 1) != 1)
+		_exit(1);
+}
+
+static void other_wait(struct other *other)
+{
+	char byte;
+
+	if (read(other->go[0], &byte, 1) != 1)
+		_exit(0);
+}
+
+static void other_main(struct other *other, const char *device)
+{
+	struct vcpu *vcpu;
+	uint64_t n = 0;
+	struct vm *vm;
+	int fd;
+
+	setenv("SLAT_DEV", device, 1);
+	fd = try_ioctl(slat_fd(), KVM_CREATE_VM, 0);
+	if (fd < 0) {
+		other_tell(other, fd == -EBUSY ? BUSY : FAILURE);
+		_exit(0);
+	}
+	close(fd);
+	vm = vm_create();
+	vcpu = vcpu_create(vm, 0);
+	guest_enter_c(vcpu, guest_count, 0);
+	for (;;) {
+		other_tell(other, vcpu_await(vcpu, 1) == ++n ? SUCCESS : FAILURE);
+		other_wait(other);
+	}
+}
+
+static void other_start(struct other *other, const char *device)
+{
+	REQUIRE(!pipe(other->go) && !pipe(other->done), "pipe");
+	other->pid = fork();
+	REQUIRE(other->pid >= 0, "fork");
+	if (!other->pid) {
+		close(other->go[1]);
+		other_main(other, device);
+	}
+	close(other->go[0]);
+}
+
+static char other_answer(struct other *other)
+{
+	char byte = 0;
+
+	REQUIRE(read(other->done[0], &byte, 1) == 1, "no answer");
+	return byte;
+}
+
+static char other_run(struct other *other)
+{
+	REQUIRE(write(other->go[1], "", 1) == 1, "no listener");
+	return other_answer(other);
+}
+
+static void other_stop(struct other *other)
+{
+	close(other->go[1]);
+	waitpid(other->pid, NULL, 0);
+}
+
+static int try_create_vm(void)
+{
+	int fd = try_ioctl(slat_fd(), KVM_CREATE_VM, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+TEST(idle_kvm)
+{
+	if (!load_kvm())
+		SKIP(return, "no kvm-amd");
+	EXPECT_TRUE(guest_runs());
+}
+
+TEST(kvm_was_first)
+{
+	struct other kvm;
+	int i;
+
+	if (!load_kvm())
+		SKIP(return, "no kvm-amd");
+	other_start(&kvm, "/dev/kvm");
+	ASSERT_EQ(SUCCESS, other_answer(&kvm));
+	for (i = 0; i < 20; i++) {
+		EXPECT_EQ(-EBUSY, try_create_vm());
+		ASSERT_EQ(SUCCESS, other_run(&kvm));
+	}
+	other_stop(&kvm);
+	EXPECT_TRUE(guest_runs());
+}
+
+TEST(slat_was_first)
+{
+	struct other slat, kvm;
+	int i;
+
+	if (!load_kvm())
+		SKIP(return, "no kvm-amd");
+	other_start(&slat, "/dev/slat");
+	ASSERT_EQ(SUCCESS, other_answer(&slat));
+	for (i = 0; i < 10; i++) {
+		other_start(&kvm, "/dev/kvm");
+		EXPECT_EQ(BUSY, other_answer(&kvm));
+		other_stop(&kvm);
+		ASSERT_EQ(SUCCESS, other_run(&slat));
+	}
+	/* A second VM of slat is no rival. */
+	EXPECT_TRUE(guest_runs());
+	other_stop(&slat);
+	other_start(&kvm, "/dev/kvm");
+	EXPECT_EQ(SUCCESS, other_answer(&kvm));
+	other_stop(&kvm);
+	EXPECT_EQ(0, try_create_vm());
+}
+
+SLAT_HARNESS_MAIN
