@@ -12,9 +12,9 @@
  * A feature is here when a guest can use it without slat doing anything, or when
  * slat does what it needs.  The host's CPUID is cut down to these.
  */
-#define LEAF1_EDX	(F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(CX8) | \
-			 F(APIC) | F(SEP) | F(PGE) | F(CMOV) | F(PAT) | F(PSE36) | F(CLFLUSH) | \
-			 F(MMX) | F(FXSR) | F(XMM) | F(XMM2))
+#define LEAF1_EDX	(F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(MCE) | \
+			 F(CX8) | F(APIC) | F(SEP) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | \
+			 F(PAT) | F(PSE36) | F(CLFLUSH) | F(MMX) | F(FXSR) | F(XMM) | F(XMM2))
 #define LEAF1_ECX	(F(XMM3) | F(PCLMULQDQ) | F(SSSE3) | F(FMA) | F(CX16) | F(PCID) | \
 			 F(XMM4_1) | F(XMM4_2) | F(MOVBE) | F(POPCNT) | F(AES) | F(XSAVE) | \
 			 F(AVX) | F(F16C) | F(RDRAND))
@@ -126,6 +126,7 @@ static void leaf_7(struct kvm_cpuid_entry2 *entry)
 	entry->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
 	entry->eax = 0;
 	entry->ebx &= LEAF7_EBX;
+	entry->ebx |= F(TSC_ADJUST);	/* needs no help of the CPU */
 	entry->ecx &= LEAF7_ECX;
 	entry->edx &= LEAF7_EDX;
 }

@@ -55,35 +55,11 @@ static int inject(struct slat_vcpu *vcpu, u8 vector, bool has_error)
 	return 1;
 }
 
-static u64 edx_eax(const struct slat_vcpu *vcpu)
-{
-	return (u32)vcpu->gpr[SLAT_RAX] | vcpu->gpr[SLAT_RDX] << 32;
-}
-
-static void set_edx_eax(struct slat_vcpu *vcpu, u64 value)
-{
-	vcpu->gpr[SLAT_RAX] = (u32)value;
-	vcpu->gpr[SLAT_RDX] = value >> 32;
-}
-
 /* The handlers of instructions: 0 when done, -EPERM for #GP. */
-
-static int do_msr(struct slat_vcpu *vcpu, bool write)
-{
-	const u32 index = vcpu->gpr[SLAT_RCX];
-	u64 value;
-
-	if (write)
-		return slat_msr_set(vcpu, index, edx_eax(vcpu), true) ? -EPERM : 0;
-	if (slat_msr_get(vcpu, index, &value))
-		return -EPERM;
-	set_edx_eax(vcpu, value);
-	return 0;
-}
 
 static int do_xsetbv(struct slat_vcpu *vcpu)
 {
-	const u64 value = edx_eax(vcpu);
+	const u64 value = slat_edx_eax(vcpu);
 	struct slat_mode mode;
 
 	slat_hw->get_mode(vcpu, &mode);
@@ -142,8 +118,6 @@ static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit,
 	case SLAT_EXIT_CPUID:
 		slat_cpuid_exit(vcpu);
 		return 0;
-	case SLAT_EXIT_MSR:
-		return do_msr(vcpu, exit->msr.write);
 	case SLAT_EXIT_XSETBV:
 		return do_xsetbv(vcpu);
 	case SLAT_EXIT_CR4:
@@ -184,6 +158,8 @@ static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 			return ret;
 		next_rip = vcpu->rip + insn.len;
 	}
+	if (exit->reason == SLAT_EXIT_MSR)
+		return slat_msr_exit(vcpu, exit->msr.write, next_rip);
 	if (execute(vcpu, exit, &insn))
 		return inject(vcpu, X86_TRAP_GP, true);
 	slat_vcpu_skip(vcpu, next_rip);

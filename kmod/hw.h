@@ -131,8 +131,8 @@ struct slat_mode {
  * @single_stepped: and it was traced: raise the #DB
  * @get_cr8:	task priority
  * @set_cr8:	at most SLAT_CR8_MAX
- * @set_tsc:	make the guest's TSC read @value now
- * @get_tsc:	what it reads now
+ * @set_tsc_offset: of the guest's TSC to the host's
+ * @get_tsc_offset: likewise
  */
 struct slat_hw {
 	const char *name;
@@ -165,8 +165,8 @@ struct slat_hw {
 	void (*single_stepped)(struct slat_vcpu *vcpu);
 	u64 (*get_cr8)(struct slat_vcpu *vcpu);
 	void (*set_cr8)(struct slat_vcpu *vcpu, u64 cr8);
-	void (*set_tsc)(struct slat_vcpu *vcpu, u64 value);
-	u64 (*get_tsc)(struct slat_vcpu *vcpu);
+	void (*set_tsc_offset)(struct slat_vcpu *vcpu, u64 offset);
+	u64 (*get_tsc_offset)(struct slat_vcpu *vcpu);
 };
 
 extern const struct slat_hw slat_svm;

@@ -74,6 +74,7 @@ struct svm_vcpu {
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 static void *iopm;
 static void *msrpm;
+static void *msrpm_all;	/* every MSR exits */
 static u32 min_asid, max_asid;
 
 void slat_svm_switch(u64 vmcb_pa, u64 *gpr, u64 host_pa);
@@ -164,6 +165,7 @@ static void init_msrpm(void)
 
 static void svm_teardown(void)
 {
+	free_pages((unsigned long)msrpm_all, MSRPM_ORDER);
 	free_pages((unsigned long)msrpm, MSRPM_ORDER);
 	free_pages((unsigned long)iopm, IOPM_ORDER);
 	free_cpus();
@@ -191,11 +193,13 @@ static int svm_setup(void)
 		return -ENOMEM;
 	iopm = (void *)__get_free_pages(GFP_KERNEL, IOPM_ORDER);
 	msrpm = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
-	if (!iopm || !msrpm) {
+	msrpm_all = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
+	if (!iopm || !msrpm || !msrpm_all) {
 		svm_teardown();
 		return -ENOMEM;
 	}
 	memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
+	memset(msrpm_all, 0xff, PAGE_SIZE << MSRPM_ORDER);
 	init_msrpm();
 	return 0;
 }
@@ -325,14 +329,14 @@ static void svm_set_cr4(struct slat_vcpu *vcpu, u64 cr4)
 	svm->tag_cpu = -1;
 }
 
-static u64 svm_get_tsc(struct slat_vcpu *vcpu)
+static u64 svm_get_tsc_offset(struct slat_vcpu *vcpu)
 {
-	return rdtsc() + to_svm(vcpu)->vmcb->control.tsc_offset;
+	return to_svm(vcpu)->vmcb->control.tsc_offset;
 }
 
-static void svm_set_tsc(struct slat_vcpu *vcpu, u64 value)
+static void svm_set_tsc_offset(struct slat_vcpu *vcpu, u64 offset)
 {
-	to_svm(vcpu)->vmcb->control.tsc_offset = value - rdtsc();
+	to_svm(vcpu)->vmcb->control.tsc_offset = offset;
 }
 
 static void svm_vcpu_reset(struct slat_vcpu *vcpu)
@@ -384,7 +388,6 @@ static int svm_vcpu_create(struct slat_vcpu *vcpu)
 	}
 	svm->tag_cpu = -1;
 	vcpu->hw = svm;
-	svm_set_tsc(vcpu, 0);
 	return 0;
 }
 
@@ -806,6 +809,7 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 	save->rip = vcpu->rip;
 	save->rflags = vcpu->rflags;
 	save->cr2 = vcpu->cr2;
+	control->msrpm_base_pa = __pa(rcu_access_pointer(vcpu->vm->msr_filter) ? msrpm_all : msrpm);
 	inject(vcpu, svm);
 
 	run_once(vcpu, svm);
@@ -1064,6 +1068,6 @@ const struct slat_hw slat_svm = {
 	.single_stepped = svm_single_stepped,
 	.get_cr8 = svm_get_cr8,
 	.set_cr8 = svm_set_cr8,
-	.set_tsc = svm_set_tsc,
-	.get_tsc = svm_get_tsc,
+	.set_tsc_offset = svm_set_tsc_offset,
+	.get_tsc_offset = svm_get_tsc_offset,
 };

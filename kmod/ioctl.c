@@ -13,13 +13,11 @@
 
 #include <uapi/linux/slat.h>
 
+#include "cap.h"
 #include "ioctl.h"
 #include "regs.h"
 #include "slot.h"
 #include "vcpu.h"
-
-/* As many MSRs as one call takes, KVM's number. */
-#define MSRS_MAX	256
 
 /* The device */
 
@@ -34,9 +32,16 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_READONLY_MEM:
 	case KVM_CAP_CHECK_EXTENSION_VM:
+	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_X86_USER_SPACE_MSR:
+	case KVM_CAP_X86_MSR_FILTER:
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_USER_NMI:
 		return 1;
+	case KVM_CAP_MCE:
+		return SLAT_MCE_BANKS;
 	case KVM_CAP_NR_VCPUS:
 		return min(num_online_cpus(), (unsigned int)SLAT_VCPUS_MAX);
 	case KVM_CAP_MAX_VCPUS:
@@ -101,6 +106,8 @@ out:
 
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	void __user *user = (void __user *)arg;
+
 	switch (cmd) {
 	case KVM_GET_API_VERSION:
 		return arg ? -EINVAL : KVM_API_VERSION;
@@ -111,7 +118,15 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KVM_GET_VCPU_MMAP_SIZE:
 		return arg ? -EINVAL : 2 * PAGE_SIZE;
 	case KVM_GET_SUPPORTED_CPUID:
-		return get_supported_cpuid((void __user *)arg);
+		return get_supported_cpuid(user);
+	case KVM_GET_MSR_INDEX_LIST:
+		return slat_ioctl_msr_list(&slat_msr_list, user);
+	case KVM_GET_MSR_FEATURE_INDEX_LIST:
+		return slat_ioctl_msr_list(&slat_msr_feature_list, user);
+	case KVM_GET_MSRS:
+		return slat_ioctl_msrs(NULL, user, false);
+	case KVM_X86_GET_MCE_CAP_SUPPORTED:
+		return slat_ioctl_mce_supported(user);
 	default:
 		return -ENOTTY;
 	}
@@ -133,6 +148,15 @@ static long set_memory_region(struct slat_vm *vm, void __user *user)
 	if (copy_from_user(&region, user, sizeof(region)))
 		return -EFAULT;
 	return slat_slot_set(vm, &region);
+}
+
+static long enable_cap(struct slat_vm *vm, void __user *user)
+{
+	struct kvm_enable_cap cap;
+
+	if (copy_from_user(&cap, user, sizeof(cap)))
+		return -EFAULT;
+	return slat_cap_enable_vm(vm, &cap);
 }
 
 static long get_stats(struct slat_vm *vm, void __user *user)
@@ -170,6 +194,10 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return arg > U32_MAX ? -EINVAL : slat_vcpu_create(vm, arg);
 	case KVM_SET_USER_MEMORY_REGION:
 		return set_memory_region(vm, (void __user *)arg);
+	case KVM_ENABLE_CAP:
+		return enable_cap(vm, (void __user *)arg);
+	case KVM_X86_SET_MSR_FILTER:
+		return slat_ioctl_msr_filter(vm, (void __user *)arg);
 	case SLAT_GET_STATS:
 		return get_stats(vm, (void __user *)arg);
 	default:
@@ -243,49 +271,6 @@ static long set_fpu(struct slat_vcpu *vcpu, void __user *user)
 	if (copy_from_user(&fpu, user, sizeof(fpu)))
 		return -EFAULT;
 	return slat_fpu_set(vcpu, &fpu);
-}
-
-/* Both MSR calls stop at the first MSR that fails, and return how many did not. */
-static long do_msrs(struct slat_vcpu *vcpu, struct kvm_msr_entry *entries, u32 nr, bool write)
-{
-	u32 i;
-
-	for (i = 0; i < nr; i++) {
-		struct kvm_msr_entry *entry = &entries[i];
-		u64 value;
-		int ret;
-
-		if (write) {
-			ret = slat_msr_set(vcpu, entry->index, entry->data, false);
-		} else {
-			ret = slat_msr_get(vcpu, entry->index, &value);
-			if (!ret)
-				entry->data = value;
-		}
-		if (ret)
-			break;
-	}
-	return i;
-}
-
-static long msrs(struct slat_vcpu *vcpu, struct kvm_msrs __user *user, bool write)
-{
-	struct kvm_msr_entry *entries;
-	struct kvm_msrs head;
-	long ret;
-
-	if (copy_from_user(&head, user, sizeof(head)))
-		return -EFAULT;
-	if (head.nmsrs >= MSRS_MAX)
-		return -E2BIG;
-	entries = memdup_user(user->entries, head.nmsrs * sizeof(*entries));
-	if (IS_ERR(entries))
-		return PTR_ERR(entries);
-	ret = do_msrs(vcpu, entries, head.nmsrs, write);
-	if (!write && copy_to_user(user->entries, entries, head.nmsrs * sizeof(*entries)))
-		ret = -EFAULT;
-	kfree(entries);
-	return ret;
 }
 
 static bool cpuid_differs(const struct slat_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries,
@@ -367,9 +352,13 @@ static long vcpu_ioctl_locked(struct slat_vcpu *vcpu, unsigned int cmd, unsigned
 	case KVM_SET_FPU:
 		return set_fpu(vcpu, user);
 	case KVM_GET_MSRS:
-		return msrs(vcpu, user, false);
+		return slat_ioctl_msrs(vcpu, user, false);
 	case KVM_SET_MSRS:
-		return msrs(vcpu, user, true);
+		return slat_ioctl_msrs(vcpu, user, true);
+	case KVM_X86_SETUP_MCE:
+		return slat_ioctl_setup_mce(vcpu, user);
+	case KVM_X86_SET_MCE:
+		return slat_ioctl_set_mce(vcpu, user);
 	case KVM_SET_CPUID2:
 		return set_cpuid(vcpu, user);
 	case KVM_INTERRUPT:

@@ -3,8 +3,11 @@
 #define SLAT_IOCTL_H
 
 #include <linux/fs.h>
+#include <linux/kvm.h>
 
+struct slat_msr_list;
 struct slat_vcpu;
+struct slat_vm;
 
 extern const struct file_operations slat_dev_fops;
 
@@ -15,5 +18,30 @@ extern const struct file_operations slat_dev_fops;
  * Return: the file, or ERR_PTR(-ENOMEM, -ENFILE).
  */
 struct file *slat_vcpu_file(struct slat_vcpu *vcpu);
+
+/* ioctl_msr.c: handlers of ioctls; all return 0, or as said, or an errno. */
+
+/**
+ * slat_ioctl_msrs() - KVM_GET_MSRS and KVM_SET_MSRS
+ * @vcpu:	NULL to read those that tell of the host
+ *
+ * Return: how many MSRs were read or written.
+ */
+long slat_ioctl_msrs(struct slat_vcpu *vcpu, struct kvm_msrs __user *user, bool write);
+
+/** slat_ioctl_msr_list() - KVM_GET_MSR_INDEX_LIST, KVM_GET_MSR_FEATURE_INDEX_LIST */
+long slat_ioctl_msr_list(const struct slat_msr_list *list, struct kvm_msr_list __user *user);
+
+/** slat_ioctl_msr_filter() - KVM_X86_SET_MSR_FILTER */
+long slat_ioctl_msr_filter(struct slat_vm *vm, const void __user *user);
+
+/** slat_ioctl_mce_supported() - KVM_X86_GET_MCE_CAP_SUPPORTED */
+long slat_ioctl_mce_supported(u64 __user *user);
+
+/** slat_ioctl_setup_mce() - KVM_X86_SETUP_MCE */
+long slat_ioctl_setup_mce(struct slat_vcpu *vcpu, const u64 __user *user);
+
+/** slat_ioctl_set_mce() - KVM_X86_SET_MCE */
+long slat_ioctl_set_mce(struct slat_vcpu *vcpu, const void __user *user);
 
 #endif

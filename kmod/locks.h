@@ -18,6 +18,7 @@
  *     70   mmu->lock        rwlock   the nested tables and the invalidation count.
  *                                    Nothing under it sleeps, allocates or touches
  *                                    user memory
+ *     80   vm->tsc.lock     spinlock the VMM's last write to a TSC; a leaf
  */
 #ifndef SLAT_LOCKS_H
 #define SLAT_LOCKS_H

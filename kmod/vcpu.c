@@ -35,6 +35,8 @@ static struct slat_vcpu *alloc_vcpu(struct slat_vm *vm, u32 id)
 	if (slat_hw->vcpu_create(vcpu))
 		goto err_fpu;
 	slat_hw->vcpu_reset(vcpu);
+	slat_msrs_init(vcpu);
+	slat_tsc_sync(vcpu, 0);
 	return vcpu;
 
 err_fpu:

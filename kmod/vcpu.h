@@ -13,6 +13,7 @@
 #include "inject.h"
 #include "io.h"
 #include "mmio.h"
+#include "msr.h"
 #include "vm.h"
 
 /* General registers by the numbers of the instruction encoding. */
@@ -49,6 +50,7 @@ struct slat_vcpu_stats {
  * @dr:		DR0 to DR3
  * @xcr0:	extended control register 0
  * @apic_base:	kept for the VMM
+ * @msrs:	MSRs that slat keeps
  * @has_run:	KVM_RUN was called
  * @fpu:	the guest's FPU state while it is not loaded
  * @cpuid:	what CPUID tells the guest
@@ -64,6 +66,7 @@ struct slat_vcpu_stats {
  *		0: returned to the VMM again, 1: done, or an errno
  * @io:		port access under way
  * @mmio:	emulated memory access under way
+ * @msr:	MSR access under way
  * @run:	shared with the VMM, which may change it at any moment: read once
  * @io_page:	data of port accesses, likewise
  * @stats:	counters
@@ -82,6 +85,7 @@ struct slat_vcpu {
 	u64 dr[4];
 	u64 xcr0;
 	u64 apic_base;
+	struct slat_msrs msrs;
 	bool has_run;
 	struct fpu_guest fpu;
 	struct kvm_cpuid_entry2 *cpuid;
@@ -97,6 +101,7 @@ struct slat_vcpu {
 	int (*complete)(struct slat_vcpu *vcpu);
 	struct slat_io io;
 	struct slat_mmio mmio;
+	struct slat_msr_access msr;
 	struct kvm_run *run;
 	void *io_page;
 	struct slat_vcpu_stats stats;
@@ -176,22 +181,17 @@ bool slat_cpuid_xcr0_valid(u64 xcr0);
 /** slat_cpuid_phys_bits() - width of the guest's physical addresses. */
 unsigned int slat_cpuid_phys_bits(struct slat_vcpu *vcpu);
 
-/**
- * slat_msr_get() - read an MSR
- * Return: 0, or -ENOENT for one that slat does not know.
- */
-int slat_msr_get(struct slat_vcpu *vcpu, u32 index, u64 *value);
+/* The operand of RDMSR, WRMSR and XSETBV. */
+static inline u64 slat_edx_eax(const struct slat_vcpu *vcpu)
+{
+	return (u32)vcpu->gpr[SLAT_RAX] | vcpu->gpr[SLAT_RDX] << 32;
+}
 
-/**
- * slat_msr_set() - write an MSR
- * @guest:	the guest writes, not the VMM: only what the architecture allows
- * Return: 0; -ENOENT for one that slat does not know; -EINVAL for a value that is
- * not allowed.
- */
-int slat_msr_set(struct slat_vcpu *vcpu, u32 index, u64 value, bool guest);
-
-/** slat_apic_base_valid() - may the APIC base MSR hold @value? */
-bool slat_apic_base_valid(struct slat_vcpu *vcpu, u64 value);
+static inline void slat_set_edx_eax(struct slat_vcpu *vcpu, u64 value)
+{
+	vcpu->gpr[SLAT_RAX] = (u32)value;
+	vcpu->gpr[SLAT_RDX] = value >> 32;
+}
 
 /** slat_is_canonical() - may a 64-bit guest use @gva under this CR4? */
 static inline bool slat_is_canonical(u64 gva, u64 cr4)

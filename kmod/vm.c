@@ -55,6 +55,24 @@ static void flush(struct slat_vm *vm)
 	preempt_enable();
 }
 
+void slat_vm_kick(struct slat_vm *vm)
+{
+	struct cpumask *mask;
+	struct slat_vcpu *vcpu;
+	unsigned long id;
+
+	preempt_disable();
+	mask = this_cpu_ptr(&kick_mask);
+	cpumask_clear(mask);
+	/* Pairs with the barrier in enter() of vcpu.c, as in flush(). */
+	smp_mb();
+	xa_for_each(&vm->vcpus, id, vcpu)
+		if (READ_ONCE(vcpu->in_guest))
+			cpumask_set_cpu(READ_ONCE(vcpu->cpu), mask);
+	smp_call_function_many(mask, kicked, NULL, true);
+	preempt_enable();
+}
+
 void slat_gather_finish(struct slat_vm *vm, struct slat_gather *gather)
 {
 	struct slat_table *table, *next;
@@ -175,6 +193,7 @@ struct slat_vm *slat_vm_create(void)
 	refcount_set(&vm->users, 1);
 	mutex_init(&vm->lock);
 	xa_init(&vm->vcpus);
+	spin_lock_init(&vm->tsc.lock);
 	mmu_init(&vm->mmu);
 
 	ret = slat_slots_init(vm);
@@ -227,6 +246,7 @@ static void destroy(struct slat_vm *vm)
 	slat_hw_put();
 	slat_view_destroy(&vm->base);
 	slat_slots_destroy(vm);
+	slat_msr_filter_free(vm);
 	kfree(vm);
 }
 

@@ -8,10 +8,12 @@
 #include <linux/xarray.h>
 
 #include "locks.h"
+#include "msr.h"
 #include "slot.h"
 #include "table.h"
 #include "view.h"
 
+struct slat_msr_filter;
 struct slat_vcpu;
 struct slat_stats;
 
@@ -30,6 +32,10 @@ struct slat_stats;
  * @slots:	the current snapshot
  * @mmu:	what all nested tables share
  * @base:	view 0
+ * @msr_filter:	what the guest may access of its MSRs, NULL: all; set under @lock,
+ *		read under RCU
+ * @user_msrs:	failed accesses that the VMM wants to see, KVM_MSR_EXIT_REASON_*
+ * @tsc:	how the vCPUs' TSCs agree
  * @flushes:	counted by slat_gather_finish()
  */
 struct slat_vm {
@@ -47,6 +53,9 @@ struct slat_vm {
 
 	struct slat_mmu mmu;
 	struct slat_view base;
+	struct slat_msr_filter __rcu *msr_filter;
+	u32 user_msrs;
+	struct slat_tsc tsc;
 	atomic64_t flushes;
 };
 
@@ -74,6 +83,13 @@ void slat_vm_put(struct slat_vm *vm);
  * Context: mmu->lock not held, interrupts on; does not sleep.
  */
 void slat_gather_finish(struct slat_vm *vm, struct slat_gather *gather);
+
+/**
+ * slat_vm_kick() - take every vCPU out of the guest
+ *
+ * What was written before, each of them sees at the latest when it enters again.
+ */
+void slat_vm_kick(struct slat_vm *vm);
 
 /** slat_vm_stats() - fill in the counters, from exits on. */
 void slat_vm_stats(struct slat_vm *vm, struct slat_stats *stats);

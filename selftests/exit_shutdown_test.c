@@ -80,30 +80,6 @@ TEST_F(shutdown, start_anew)
 	}
 }
 
-/*
- * What a shutdown leaves of the state is undefined on SVM, so the vCPU is as
- * after INIT.
- */
-TEST_F(shutdown, reset_state)
-{
-	struct kvm_sregs sregs;
-	struct kvm_regs regs;
-
-	if (slat_is_kvm() && slat_cpuid(0, 0)->ebx != 0x68747541)
-		SKIP(return, "KVM resets on AMD's CPUs only");
-	guest_enter_c(self->vcpu, guest_triple_fault, 0);
-	no_idt(self->vcpu);
-	EXPECT_EQ(KVM_EXIT_SHUTDOWN, vcpu_run(self->vcpu));
-	vcpu_get_regs(self->vcpu, &regs);
-	vcpu_get_sregs(self->vcpu, &sregs);
-	EXPECT_EQ(0xfff0, regs.rip);
-	EXPECT_EQ(RFLAGS_FIXED, regs.rflags);
-	EXPECT_EQ(0xffff0000, sregs.cs.base);
-	EXPECT_EQ(0, sregs.cr0 & (CR0_PE | CR0_PG));
-	EXPECT_EQ(0, sregs.cr4);
-	EXPECT_EQ(0, sregs.efer);
-}
-
 /* The other vCPU of the VM goes on. */
 TEST_F(shutdown, other_vcpu)
 {

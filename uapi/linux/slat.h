@@ -14,6 +14,11 @@
  *                            else (KVM) holds the CPU's virtualization
  *   KVM_GET_VCPU_MMAP_SIZE   bytes to map of a vCPU fd
  *   KVM_GET_SUPPORTED_CPUID  -E2BIG when nent is too small
+ *   KVM_GET_MSR_INDEX_LIST   the MSRs that a VMM has to move
+ *   KVM_GET_MSR_FEATURE_INDEX_LIST, KVM_GET_MSRS
+ *                            the MSRs that tell of the host, and what
+ *                            -E2BIG: nmsrs too small, and is set, or over 255
+ *   KVM_X86_GET_MCE_CAP_SUPPORTED
  *
  * VM
  *   KVM_CHECK_EXTENSION      as above
@@ -27,6 +32,10 @@
  *                            another slot.
  *                            KVM_MEM_LOG_DIRTY_PAGES is such an unknown flag
  *                            until dirty logging is built.
+ *   KVM_ENABLE_CAP           KVM_CAP_X86_USER_SPACE_MSR.  -EINVAL: another one,
+ *                            flags, or arguments that it does not take
+ *   KVM_X86_SET_MSR_FILTER   -EINVAL: unknown flags, a range without flags or of
+ *                            too many MSRs, all denied without a range
  *
  * vCPU
  *   KVM_RUN                  argument 0.  -EINTR: signal or immediate_exit, with
@@ -39,7 +48,10 @@
  *                            or that the guest's CPUID does not have, reserved
  *                            bits of MXCSR, other CPUID entries after the first
  *                            KVM_RUN; -E2BIG: more than 255 MSRs or 256 CPUID
- *                            entries, or fewer than there are to read
+ *                            entries, or fewer than there are to read.  What MTRRs
+ *                            hold has no effect yet
+ *   KVM_X86_SETUP_MCE        -EINVAL: no bank or more than 32, what is not supported
+ *   KVM_X86_SET_MCE          -EINVAL: no such bank, status not marked as valid
  *
  *   KVM_INTERRUPT            waits until the guest can take it, whatever
  *                            ready_for_interrupt_injection says.  -EINVAL: not a
