@@ -344,6 +344,23 @@ TEST_F(table, zap_of_full_tables_is_bounded_and_exact)
 	EXPECT_EQ(0, atomic_long_read(&rig->mmu.leaves));
 }
 
+/* One of these ranges has its last gfn, and nothing else, left for another call. */
+TEST_F(table, zap_takes_the_last_gfn_wherever_a_call_ends)
+{
+	struct rig *rig = self->rig;
+	u64 tables;
+
+	for (tables = 1; tables < FULL_TABLES; tables++) {
+		const u64 last = FULL_BASE + tables * 512;
+
+		fill_gfn(rig, last);
+		fill_gfn(rig, last + 1);
+		EXPECT_LT(0, zap_calls(rig, FULL_BASE, last));
+		EXPECT_EQ(0, still_mapped(rig, last, last));
+		EXPECT_EQ(1, still_mapped(rig, last + 1, last + 1));
+	}
+}
+
 /* One leaf in each table, at its end, the tables far apart. */
 TEST_F(table, zap_of_sparse_tables_is_bounded)
 {
