@@ -13,7 +13,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 UDEVDIR ?= /etc/udev/rules.d
 
-.PHONY: all module demo check unit debug-kernel install uninstall clean help
+.PHONY: all module demo check bench unit debug-kernel install uninstall clean help
 all: module
 
 # Naming a KERNEL, or having no KDIR, means the test machine's.
@@ -36,6 +36,9 @@ check: | packages-module packages-test packages-machine
 
 unit: | packages-test
 	@$(MAKE) -s -C selftests/unit OUTPUT=$(CURDIR)/build/unit KSFT=$$(scripts/kselftest.sh) check
+
+bench: | packages-module packages-test packages-machine
+	@scripts/bench.sh $(KERNEL)
 
 debug-kernel: | packages-kernel
 	@scripts/kernel.sh debug
@@ -73,6 +76,7 @@ help:
 ## make check [KERNEL=K] [TEST="a_test b_test"]
 ##                         build with all warnings, run unit tests and kselftests
 ## make unit               only the unit tests
+## make bench              count instructions on slat and on KVM
 ## make debug-kernel       build the test machine's debug kernel (minutes, once)
 ## make install            slat.ko for KDIR, the udev rule for /dev/slat, the header
 ##                         (DESTDIR, PREFIX, UDEVDIR)

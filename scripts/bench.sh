@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# bench.sh KERNEL: counts instructions on KVM and then on slat, in one boot of the
+# deterministic machine (boot.sh -i). A line for each figure:
+#
+#  NAME slat=N kvm=N ratio=R [goal=G met|missed]
+#
+# A goal with an x is a ratio to KVM, one without a number of instructions; the
+# last line sums up, and the status says whether all goals are met. Counting
+# instructions knows no caches, TLBs or cost of VMRUN: good for comparing only.
+
+. "$(dirname "$0")/lib.sh"
+
+goals='out 0.5x
+cpuid 500
+vmmcall 500'
+
+kernel=${1:-}
+[ -n "$kernel" ] || usage
+mkdir -p "$build/run" "$build/bench/lib"
+work=$(mktemp -d "$build/run/bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+"$scripts/module.sh" "$kernel"
+sources=("$top"/selftests/bench/bench.c "$top"/selftests/lib/*.c)
+mkdir -p "$work/root/tests"
+# As the kselftests are built: guests run this program's functions.
+${CC:-gcc} -std=gnu11 -O2 -Wall -Wno-unused-function -D_GNU_SOURCE -mno-red-zone -fno-stack-protector \
+	-fcf-protection=none -fno-pie -static -no-pie -pthread -s -I"$top/selftests/lib" \
+	-o "$work/root/tests/bench" "${sources[@]}"
+# Since 6.12 KVM holds the CPU's virtualization as long as it is loaded.
+cat > "$work/run.sh" << 'END'
+modprobe kvm-amd || exit
+bench /dev/kvm | sed 's/^/kvm /'
+rmmod kvm-amd kvm
+bench /dev/slat | sed 's/^/slat /'
+END
+"$scripts/boot.sh" -K "$kernel" -i -d "$work/root" "$work/run.sh" > "$work/out" || { cat "$work/out"; die "the run failed"; }
+awk -v goals="$goals" '
+	BEGIN {
+		n = split(goals, line, "\n")
+		for (i = 1; i <= n; i++) {
+			split(line[i], word, " ")
+			goal[word[1]] = word[2]
+		}
+	}
+	$1 == "kvm" { name[++figures] = $2; kvm[$2] = $3; next }
+	$1 == "slat" { slat[$2] = $3; next }
+	{ print }
+	END {
+		for (i = 1; i <= figures; i++) {
+			f = name[i]
+			printf "%s slat=%s kvm=%d ratio=%.2f", f, f in slat ? slat[f] : "none", kvm[f], slat[f] / kvm[f]
+			if (f in goal) {
+				limit = goal[f] ~ /x$/ ? goal[f] * kvm[f] : goal[f]
+				met = f in slat && slat[f] <= limit
+				printf " goal=%s %s", goal[f], met ? "met" : "missed"
+				met ? hits++ : misses++
+			}
+			print ""
+		}
+		printf "%d figures, %d goals met, %d missed\n", figures, hits, misses
+		exit !figures || misses > 0
+	}' "$work/out"
