@@ -215,6 +215,7 @@ static int run_guest(struct slat_vcpu *vcpu)
 {
 	int ret;
 
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	do {
 		struct slat_exit exit;
 
@@ -264,11 +265,11 @@ int slat_vcpu_run(struct slat_vcpu *vcpu)
 		return -EINVAL;
 	vcpu->has_run = true;
 	slat_hw->set_cr8(vcpu, cr8);
-	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	ret = finish_exit(vcpu);
+	/* VMMs finish an exit in this way and then read its reason: it stays. */
 	if (ret > 0)
-		ret = slat_immediate_exit(vcpu->run) ? interrupted(vcpu) : run_guest(vcpu);
+		ret = slat_immediate_exit(vcpu->run) ? -EINTR : run_guest(vcpu);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
 	slat_hw->vcpu_put(vcpu);
 	publish(vcpu);

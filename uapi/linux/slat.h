@@ -38,8 +38,9 @@
  *                            too many MSRs, all denied without a range
  *
  * vCPU
- *   KVM_RUN                  argument 0.  -EINTR: signal or immediate_exit, with
- *                            exit_reason KVM_EXIT_INTR; -EFAULT: the guest
+ *   KVM_RUN                  argument 0.  -EINTR: a signal, with exit_reason
+ *                            KVM_EXIT_INTR, or immediate_exit, which leaves
+ *                            exit_reason as it was; -EFAULT: the guest
  *                            touched a slot whose host memory is not there or
  *                            does not allow the access
  *   KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_FPU,
