@@ -15,7 +15,7 @@
 #include "tables.h"
 
 #define GFNS		64
-#define ZAPS		6000
+#define ZAPS		3000
 #define FRAMES		(GFNS * (ZAPS + 2))
 #define MAPPERS		2
 #define CPUS		2
