@@ -17,30 +17,29 @@ UDEVDIR ?= /etc/udev/rules.d
 all: module
 
 # Naming a KERNEL, or having no KDIR, means the test machine's.
+module:
 ifneq ($(filter environment% command%,$(origin KERNEL))$(if $(KDIR),,y),)
-module: | packages-module packages-test
+	@scripts/packages.sh module test
 	@scripts/module.sh $(KERNEL)
 else
-module: | packages-module
+	@scripts/packages.sh module
 	@scripts/module.sh $(abspath $(KDIR))
 endif
 
-packages-%:
-	@scripts/packages.sh $*
-
-demo: | packages-module packages-test packages-machine
+demo:
+	@scripts/packages.sh module test machine
 	@scripts/demo.sh $(KERNEL)
 
-check: | packages-module packages-test packages-machine
+check:
+	@scripts/packages.sh module test machine
 	@scripts/run-tests.sh $(KERNEL) $(TEST)
 
-unit: | packages-test
+unit:
+	@scripts/packages.sh test
 	@$(MAKE) -s -C selftests/unit OUTPUT=$(CURDIR)/build/unit KSFT=$$(scripts/kselftest.sh) check
 
-bench: | packages-module packages-test packages-machine
-	@scripts/bench.sh $(KERNEL)
-
-debug-kernel: | packages-kernel
+debug-kernel:
+	@scripts/packages.sh kernel
 	@scripts/kernel.sh debug
 
 release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h)
@@ -50,8 +49,9 @@ $(if $(DESTDIR),,depmod $(release))
 $(if $(DESTDIR),,! command -v udevadm || udevadm control --reload)
 endef
 
-install: | packages-module
+install:
 	$(if $(KDIR),,$(error no build tree of the running kernel: install its headers or name a KDIR))
+	scripts/packages.sh module
 	scripts/module.sh $(abspath $(KDIR))
 	scripts/module.sh $(abspath $(KDIR)) modules_install INSTALL_MOD_PATH=$(DESTDIR)
 	install -D -m 644 scripts/udev/60-slat.rules $(DESTDIR)$(UDEVDIR)/60-slat.rules

@@ -19,15 +19,17 @@ repo_uri() {
 }
 
 # apt_init: makes the private package lists, unless they are there
-apt_init() {
-	local main security from=() signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
-	[ ! -e "$apt_state/ready" ] || return 0
+apt_init() (
+	[ ! -e "$apt_state/ready" ] || exit 0
+	lock "$cache/.lock-apt"
+	[ ! -e "$apt_state/ready" ] || exit 0
+	from=() signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
 	mkdir -p "$apt_state"/{lists,cache,own/lists,own/cache}/partial
 	main=$(repo_uri Debian)
 	if [ -z "$main" ]; then
 		# The system has sources but no lists: read those into a private place.
-		quietly "$apt_state/log" apt-get "${apt_own[@]}" update
 		from=("${apt_own[@]}")
+		quietly "$apt_state/log" apt-get "${from[@]}" update
 		main=$(repo_uri Debian "${from[@]}")
 	fi
 	[ -n "$main" ] || die "the apt sources of this machine name no Debian archive"
@@ -39,7 +41,7 @@ apt_init() {
 	} > "$apt_state/sources.list"
 	quietly "$apt_state/log" apt-get "${apt_ours[@]}" update
 	touch "$apt_state/ready"
-}
+)
 
 # depends PACKAGE PATTERN: the direct dependencies whose name matches
 depends() { apt-cache "${apt_ours[@]}" depends "$1" | sed -n "s/^ *Depends: \($2\)\$/\1/p"; }
@@ -47,6 +49,7 @@ depends() { apt-cache "${apt_ours[@]}" depends "$1" | sed -n "s/^ *Depends: \($2
 # fetch FOLDER PACKAGE...: downloads the .deb files into FOLDER
 fetch() (
 	apt_init
+	lock "$cache/.lock-apt"
 	mkdir -p "$1"
 	cd "$1" || exit
 	shift

@@ -109,7 +109,7 @@ args=(-accel "$accel" "${icount[@]}" -cpu "${cpu:-max}" -smp "$cpus" -m "$memory
 	-serial "file:$run/console" -serial stdio
 	-kernel "$kernel_dir/vmlinuz" -initrd "$run/initrd"
 	-append "console=ttyS0,115200 panic=-1 oops=panic softlockup_panic=1 reboot=t tsc=reliable no_timer_check
-cryptomgr.notests random.trust_cpu=on mitigations=off clearcpuid=cx16 kmemleak=$leaks run.load=$load$append")
+cryptomgr.notests random.trust_cpu=on mitigations=off clearcpuid=cx16 suspend.pm_test_delay=1 kmemleak=$leaks run.load=$load$append")
 set +e
 # shellcheck disable=SC2086
 {

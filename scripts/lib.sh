@@ -3,6 +3,9 @@
 # Sourced by the scripts beside it.
 
 set -eu -o pipefail
+shopt -s inherit_errexit
+# What our Makefile was called with is not meant for kbuild or the kselftests.
+unset MAKEFLAGS MFLAGS
 # File modes and the archive's contents must not depend on who builds.
 umask 022
 export LC_ALL=C
