@@ -5,6 +5,8 @@
  * and changed while a vCPU runs. Refusals are in refuse_slot_test.c.
  */
 #include <pthread.h>
+#include <sched.h>
+#include <time.h>
 
 #include "harness.h"
 
@@ -368,7 +370,9 @@ TEST_F(memslot, highest_address)
 
 /* --- while a vCPU runs */
 
-#define ROUNDS	300
+#define ROUNDS		300
+#define MIN_ROUNDS	10
+#define SECONDS		4
 
 /*
  * Reads the slot's first page without end. What it sees must be one of the
@@ -379,6 +383,7 @@ struct run_state {
 	bool stop;
 	bool bad;
 	unsigned long mmio, memory;
+	uint64_t last;			/* read from memory */
 };
 
 #define VALUE_FIRST	0x1111
@@ -400,19 +405,26 @@ static void *run_reader(void *arg)
 			continue;
 		}
 		vcpu_get_regs(vcpu, &regs);
-		if (regs.rsi == VALUE_FIRST || regs.rsi == VALUE_SECOND)
-			__atomic_add_fetch(&state->memory, 1, __ATOMIC_RELAXED);
-		else if (regs.rsi != VALUE_MMIO)
+		if (regs.rsi == VALUE_MMIO)
+			continue;
+		if (regs.rsi != VALUE_FIRST && regs.rsi != VALUE_SECOND)
 			state->bad = true;
+		__atomic_store_n(&state->last, regs.rsi, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&state->memory, 1, __ATOMIC_RELEASE);
 	}
 	return NULL;
+}
+
+static bool time_is_up(time_t since)
+{
+	return time(NULL) - since > SECONDS;
 }
 
 static void wait_for_more(unsigned long *counter)
 {
 	unsigned long was = __atomic_load_n(counter, __ATOMIC_RELAXED);
 
-	while (__atomic_load_n(counter, __ATOMIC_RELAXED) == was)
+	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) == was)
 		sched_yield();
 }
 
@@ -421,6 +433,7 @@ TEST_F(memslot, changes_while_running)
 	uint64_t *first = slot_memory(SLOT_PAGES, VALUE_FIRST);
 	uint64_t *second = slot_memory(SLOT_PAGES, VALUE_SECOND);
 	struct run_state state = { .vcpu = self->vcpu };
+	time_t begin = time(NULL);
 	pthread_t thread;
 	int i;
 
@@ -429,20 +442,28 @@ TEST_F(memslot, changes_while_running)
 	guest_var(self->vm, guest_address) = SLOT_GPA;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, run_reader, &state));
 	for (i = 0; i < ROUNDS; i++) {
-		vm_slot(self->vm, SLOT, 0, SLOT_GPA, SLOT_SIZE,
-			i % 2 ? first : second);
-		if (i % 50 == 0)
+		uint64_t *mem = i % 2 ? first : second;
+		bool wait = i < MIN_ROUNDS;
+
+		vm_slot(self->vm, SLOT, 0, SLOT_GPA, SLOT_SIZE, mem);
+		if (wait) {
 			wait_for_more(&state.memory);
+			/* This one began after the slot was there. */
+			wait_for_more(&state.memory);
+			EXPECT_EQ(*mem, READ_ONCE(state.last));
+		}
 		vm_slot_delete(self->vm, SLOT);
 		/* From here on no read may see the slot's memory. */
-		if (i % 50 == 0)
+		if (wait)
 			wait_for_more(&state.mmio);
+		else if (time_is_up(begin))
+			break;
 	}
 	__atomic_store_n(&state.stop, true, __ATOMIC_RELAXED);
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_FALSE(state.bad);
-	EXPECT_LE(6, state.memory);
-	EXPECT_LE(6, state.mmio);
+	EXPECT_LE(MIN_ROUNDS, state.memory);
+	EXPECT_LE(MIN_ROUNDS, state.mmio);
 }
 
 /*
