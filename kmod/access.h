@@ -68,6 +68,14 @@ int slat_linear(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset, unsi
 int slat_translate(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 *gpa);
 
 /**
+ * slat_translate_quietly() - where the guest's tables map a linear address
+ *
+ * For the VMM: no rights are checked, nothing is set or raised.
+ * Return: true, and @gpa; false when it is not mapped.
+ */
+bool slat_translate_quietly(struct slat_vcpu *vcpu, u64 linear, u64 *gpa);
+
+/**
  * struct slat_fragment - guest-physical memory within one page
  * @gpa:	first byte
  * @len:	bytes, 0 for none

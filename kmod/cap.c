@@ -3,10 +3,27 @@
 #include <linux/kvm.h>
 
 #include "cap.h"
+#include "state.h"
 #include "vcpu.h"
 
 #define EXIT_REASONS	(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
 			 KVM_MSR_EXIT_REASON_FILTER)
+
+static int set_max_vcpu_id(struct slat_vm *vm, u64 max)
+{
+	int ret = 0;
+
+	if (max > SLAT_VCPUS_MAX)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	/* Once, unless it is the same again. */
+	if (!vm->max_vcpu_ids)
+		vm->max_vcpu_ids = max;
+	else if (vm->max_vcpu_ids != max)
+		ret = -EINVAL;
+	mutex_unlock(&vm->lock);
+	return ret;
+}
 
 int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap)
 {
@@ -17,6 +34,11 @@ int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap)
 		if (cap->args[0] & ~(u64)EXIT_REASONS)
 			return -EINVAL;
 		WRITE_ONCE(vm->user_msrs, cap->args[0]);
+		return 0;
+	case KVM_CAP_MAX_VCPU_ID:
+		return set_max_vcpu_id(vm, cap->args[0]);
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		WRITE_ONCE(vm->triple_fault_event, cap->args[0]);
 		return 0;
 	default:
 		return -EINVAL;

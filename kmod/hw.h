@@ -131,6 +131,8 @@ struct slat_mode {
  * @single_stepped: and it was traced: raise the #DB
  * @get_cr8:	task priority
  * @set_cr8:	at most SLAT_CR8_MAX
+ * @get_debug:	DR6 and DR7
+ * @set_debug:	likewise; already checked
  * @set_tsc_offset: of the guest's TSC to the host's
  * @get_tsc_offset: likewise
  */
@@ -165,6 +167,8 @@ struct slat_hw {
 	void (*single_stepped)(struct slat_vcpu *vcpu);
 	u64 (*get_cr8)(struct slat_vcpu *vcpu);
 	void (*set_cr8)(struct slat_vcpu *vcpu, u64 cr8);
+	void (*get_debug)(struct slat_vcpu *vcpu, u64 *dr6, u64 *dr7);
+	void (*set_debug)(struct slat_vcpu *vcpu, u64 dr6, u64 dr7);
 	void (*set_tsc_offset)(struct slat_vcpu *vcpu, u64 offset);
 	u64 (*get_tsc_offset)(struct slat_vcpu *vcpu);
 };

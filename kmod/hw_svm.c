@@ -969,6 +969,25 @@ static void svm_set_sregs(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs)
 	svm_set_cr8(vcpu, sregs->cr8);
 }
 
+static void svm_get_debug(struct slat_vcpu *vcpu, u64 *dr6, u64 *dr7)
+{
+	const struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+
+	*dr6 = save->dr6;
+	*dr7 = save->dr7;
+}
+
+static void svm_set_debug(struct slat_vcpu *vcpu, u64 dr6, u64 dr7)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->save.dr6 = dr6;
+	svm->vmcb->save.dr7 = dr7;
+	/* Breakpoints that are armed want their addresses in the CPU. */
+	if (dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK))
+		set_dr_live(svm, true);
+}
+
 /* The MSRs that live in the VMCB, but for EFER. */
 static u64 *vmcb_msr(struct vmcb_save_area *save, u32 index)
 {
@@ -1068,6 +1087,8 @@ const struct slat_hw slat_svm = {
 	.single_stepped = svm_single_stepped,
 	.get_cr8 = svm_get_cr8,
 	.set_cr8 = svm_set_cr8,
+	.get_debug = svm_get_debug,
+	.set_debug = svm_set_debug,
 	.set_tsc_offset = svm_set_tsc_offset,
 	.get_tsc_offset = svm_get_tsc_offset,
 };

@@ -13,10 +13,10 @@
 
 #include <uapi/linux/slat.h>
 
-#include "cap.h"
 #include "ioctl.h"
 #include "regs.h"
 #include "slot.h"
+#include "state.h"
 #include "vcpu.h"
 
 /* The device */
@@ -32,6 +32,17 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_READONLY_MEM:
 	case KVM_CAP_CHECK_EXTENSION_VM:
+	case KVM_CAP_SET_TSS_ADDR:
+	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
+	case KVM_CAP_MP_STATE:
+	case KVM_CAP_SET_BOOT_CPU_ID:
+	case KVM_CAP_XSAVE:
+	case KVM_CAP_DEBUGREGS:
+	case KVM_CAP_VCPU_EVENTS:
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+	case KVM_CAP_SREGS2:
+	case KVM_CAP_GET_TSC_KHZ:
+	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_GET_MSR_FEATURES:
 	case KVM_CAP_ENABLE_CAP:
 	case KVM_CAP_ENABLE_CAP_VM:
@@ -40,6 +51,15 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_USER_NMI:
 		return 1;
+	case KVM_CAP_XCRS:
+		return slat_cpuid_xcr0() ? 1 : 0;
+	case KVM_CAP_XSAVE2:
+		return sizeof(struct kvm_xsave);
+	case KVM_CAP_SYNC_REGS:
+		return SLAT_SYNC_FIELDS;
+	case KVM_CAP_IRQ_ROUTING:
+		/* QEMU wants the number even if it never sets a route. */
+		return KVM_MAX_IRQ_ROUTES;
 	case KVM_CAP_MCE:
 		return SLAT_MCE_BANKS;
 	case KVM_CAP_NR_VCPUS:
@@ -150,15 +170,6 @@ static long set_memory_region(struct slat_vm *vm, void __user *user)
 	return slat_slot_set(vm, &region);
 }
 
-static long enable_cap(struct slat_vm *vm, void __user *user)
-{
-	struct kvm_enable_cap cap;
-
-	if (copy_from_user(&cap, user, sizeof(cap)))
-		return -EFAULT;
-	return slat_cap_enable_vm(vm, &cap);
-}
-
 static long get_stats(struct slat_vm *vm, void __user *user)
 {
 	struct slat_stats stats;
@@ -194,14 +205,10 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return arg > U32_MAX ? -EINVAL : slat_vcpu_create(vm, arg);
 	case KVM_SET_USER_MEMORY_REGION:
 		return set_memory_region(vm, (void __user *)arg);
-	case KVM_ENABLE_CAP:
-		return enable_cap(vm, (void __user *)arg);
-	case KVM_X86_SET_MSR_FILTER:
-		return slat_ioctl_msr_filter(vm, (void __user *)arg);
 	case SLAT_GET_STATS:
 		return get_stats(vm, (void __user *)arg);
 	default:
-		return -ENOTTY;
+		return slat_ioctl_vm(vm, cmd, arg);
 	}
 }
 
@@ -369,7 +376,7 @@ static long vcpu_ioctl_locked(struct slat_vcpu *vcpu, unsigned int cmd, unsigned
 	case KVM_GET_CPUID2:
 		return get_cpuid(vcpu, user);
 	default:
-		return -ENOTTY;
+		return slat_ioctl_state(vcpu, cmd, arg);
 	}
 }
 

@@ -19,6 +19,12 @@ extern const struct file_operations slat_dev_fops;
  */
 struct file *slat_vcpu_file(struct slat_vcpu *vcpu);
 
+/**
+ * slat_ioctl_vm() - the VM's ioctls that prepare it
+ * Return: 0, or an errno; -ENOTTY: not one of them.
+ */
+long slat_ioctl_vm(struct slat_vm *vm, unsigned int cmd, unsigned long arg);
+
 /* ioctl_msr.c: handlers of ioctls; all return 0, or as said, or an errno. */
 
 /**

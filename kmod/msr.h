@@ -187,6 +187,9 @@ u64 slat_tsc_get(struct slat_vcpu *vcpu);
  */
 void slat_tsc_sync(struct slat_vcpu *vcpu, u64 value);
 
+/** slat_tsc_set_offset() - the VMM sets it as an offset to the host's */
+void slat_tsc_set_offset(struct slat_vcpu *vcpu, u64 offset);
+
 /** slat_tsc_khz_valid() - can a guest's TSC run at this frequency? */
 bool slat_tsc_khz_valid(u32 khz);
 

@@ -42,6 +42,7 @@ struct walk {
 	unsigned int access;
 	unsigned int levels;
 	unsigned int level;		/* where the walk is */
+	bool quiet;			/* raise nothing, set nothing */
 	u64 rights;
 	u64 entry[LEVELS_MAX];		/* by level - 1 */
 	void __user *host[LEVELS_MAX];	/* of the entry, NULL when it is in ROM */
@@ -153,6 +154,8 @@ static int page_fault(const struct walk *walk, u32 error)
 	    ((mode->cr4 & X86_CR4_SMEP) || (walk->levels > 2 && (mode->efer & EFER_NX))))
 		error |= PF_FETCH;
 
+	if (walk->quiet)
+		return SLAT_INJECTED;
 	walk->vcpu->cr2 = walk->linear;
 	slat_vcpu_inject(walk->vcpu, X86_TRAP_PF, true, error);
 	return SLAT_INJECTED;
@@ -280,7 +283,7 @@ static int walk_once(struct walk *walk)
 {
 	int err = descend(walk);
 
-	if (err)
+	if (err || walk->quiet)
 		return err;
 	if (!is_allowed(walk))
 		return page_fault(walk, PF_PRESENT);
@@ -328,4 +331,24 @@ int slat_translate(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 
 	if (!err)
 		*gpa = leaf_address(&walk);
 	return err;
+}
+
+bool slat_translate_quietly(struct slat_vcpu *vcpu, u64 linear, u64 *gpa)
+{
+	struct walk walk = { .vcpu = vcpu, .quiet = true };
+
+	slat_hw->get_mode(vcpu, &walk.mode);
+	/* The VMM's addresses do not depend on the code that happens to run. */
+	walk.linear = walk.mode.efer & EFER_LMA ? linear : (u32)linear;
+	if (!(walk.mode.cr0 & X86_CR0_PG)) {
+		*gpa = walk.linear;
+		return true;
+	}
+	if ((walk.mode.efer & EFER_LMA) && !slat_is_canonical(linear, walk.mode.cr4))
+		return false;
+	walk.levels = count_levels(&walk.mode);
+	if (walk_tables(&walk))
+		return false;
+	*gpa = leaf_address(&walk);
+	return true;
 }

@@ -41,6 +41,18 @@ void slat_tsc_sync(struct slat_vcpu *vcpu, u64 value)
 	slat_hw->set_tsc_offset(vcpu, offset);
 }
 
+void slat_tsc_set_offset(struct slat_vcpu *vcpu, u64 offset)
+{
+	struct slat_tsc *tsc = &vcpu->vm->tsc;
+
+	spin_lock(&tsc->lock);
+	tsc->offset = offset;
+	tsc->written = rdtsc() + offset;
+	tsc->ns = ktime_get_boottime_ns();
+	spin_unlock(&tsc->lock);
+	slat_hw->set_tsc_offset(vcpu, offset);
+}
+
 bool slat_tsc_khz_valid(u32 khz)
 {
 	const u32 slack = div_u64((u64)tsc_khz * TOLERANCE_PPM, 1000000);

@@ -4,8 +4,10 @@
 #include <linux/file.h>
 #include <linux/slab.h>
 #include <linux/sched.h>
+#include <asm/tsc.h>
 
 #include "ioctl.h"
+#include "state.h"
 #include "vcpu.h"
 
 /* Life cycle */
@@ -22,8 +24,7 @@ static struct slat_vcpu *alloc_vcpu(struct slat_vm *vm, u32 id)
 	vcpu->serial = atomic64_inc_return(&serials);
 	vcpu->cpu = -1;
 	vcpu->xcr0 = XFEATURE_MASK_FP;
-	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
-			  (id ? 0 : MSR_IA32_APICBASE_BSP);
+	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
 	mutex_init(&vcpu->mutex);
 	slat_cache_init(&vcpu->cache);
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
@@ -37,6 +38,7 @@ static struct slat_vcpu *alloc_vcpu(struct slat_vm *vm, u32 id)
 	slat_hw->vcpu_reset(vcpu);
 	slat_msrs_init(vcpu);
 	slat_tsc_sync(vcpu, 0);
+	vcpu->tsc_khz = tsc_khz;
 	return vcpu;
 
 err_fpu:
@@ -69,7 +71,10 @@ static int add_vcpu(struct slat_vm *vm, struct slat_vcpu *vcpu)
 	struct file *file;
 	int fd, ret;
 
-	if (vm->nr_vcpus == SLAT_VCPUS_MAX)
+	/* From the first one on, the limit is settled. */
+	if (!vm->max_vcpu_ids)
+		vm->max_vcpu_ids = SLAT_VCPUS_MAX;
+	if (vm->nr_vcpus == SLAT_VCPUS_MAX || vcpu->id >= vm->max_vcpu_ids)
 		return -EINVAL;
 	if (xa_load(&vm->vcpus, vcpu->id))
 		return -EEXIST;
@@ -86,6 +91,8 @@ static int add_vcpu(struct slat_vm *vm, struct slat_vcpu *vcpu)
 		ret = PTR_ERR(file);
 		goto err_fd;
 	}
+	if (vcpu->id == vm->boot_cpu_id)
+		vcpu->apic_base |= MSR_IA32_APICBASE_BSP;
 	slat_vm_get(vm);
 	xa_store(&vm->vcpus, vcpu->id, vcpu, GFP_KERNEL_ACCOUNT);
 	vm->nr_vcpus++;
@@ -256,11 +263,30 @@ static void publish(struct slat_vcpu *vcpu)
 	vcpu->stats.user_exits++;
 }
 
-int slat_vcpu_run(struct slat_vcpu *vcpu)
+/* The VMM may want other signals to end KVM_RUN than its thread blocks. */
+
+static void block_signals(struct slat_vcpu *vcpu)
+{
+	if (vcpu->has_sigset)
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
+}
+
+static void unblock_signals(struct slat_vcpu *vcpu)
+{
+	if (!vcpu->has_sigset)
+		return;
+	sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+	sigemptyset(&current->real_blocked);
+}
+
+static int run(struct slat_vcpu *vcpu)
 {
 	const u64 cr8 = READ_ONCE(vcpu->run->cr8);
 	int ret;
 
+	ret = slat_sync_in(vcpu);
+	if (ret)
+		return ret;
 	if (cr8 > SLAT_CR8_MAX)
 		return -EINVAL;
 	vcpu->has_run = true;
@@ -273,5 +299,16 @@ int slat_vcpu_run(struct slat_vcpu *vcpu)
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
 	slat_hw->vcpu_put(vcpu);
 	publish(vcpu);
+	slat_sync_out(vcpu);
+	return ret;
+}
+
+int slat_vcpu_run(struct slat_vcpu *vcpu)
+{
+	int ret;
+
+	block_signals(vcpu);
+	ret = run(vcpu);
+	unblock_signals(vcpu);
 	return ret;
 }

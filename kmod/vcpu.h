@@ -51,6 +51,9 @@ struct slat_vcpu_stats {
  * @xcr0:	extended control register 0
  * @apic_base:	kept for the VMM
  * @msrs:	MSRs that slat keeps
+ * @tsc_khz:	of the guest's TSC, as the VMM set it
+ * @sigset:	signals that KVM_RUN blocks, when @has_sigset
+ * @has_sigset:	the VMM set one
  * @has_run:	KVM_RUN was called
  * @fpu:	the guest's FPU state while it is not loaded
  * @cpuid:	what CPUID tells the guest
@@ -86,6 +89,9 @@ struct slat_vcpu {
 	u64 xcr0;
 	u64 apic_base;
 	struct slat_msrs msrs;
+	u32 tsc_khz;
+	sigset_t sigset;
+	bool has_sigset;
 	bool has_run;
 	struct fpu_guest fpu;
 	struct kvm_cpuid_entry2 *cpuid;

@@ -32,6 +32,9 @@ struct slat_stats;
  * @slots:	the current snapshot
  * @mmu:	what all nested tables share
  * @base:	view 0
+ * @max_vcpu_ids: ids are below it, 0: not settled; under @lock
+ * @boot_cpu_id: the vCPU that boots; under @lock
+ * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT
  * @msr_filter:	what the guest may access of its MSRs, NULL: all; set under @lock,
  *		read under RCU
  * @user_msrs:	failed accesses that the VMM wants to see, KVM_MSR_EXIT_REASON_*
@@ -53,6 +56,9 @@ struct slat_vm {
 
 	struct slat_mmu mmu;
 	struct slat_view base;
+	u32 max_vcpu_ids;
+	u32 boot_cpu_id;
+	bool triple_fault_event;
 	struct slat_msr_filter __rcu *msr_filter;
 	u32 user_msrs;
 	struct slat_tsc tsc;

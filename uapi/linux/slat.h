@@ -32,8 +32,14 @@
  *                            another slot.
  *                            KVM_MEM_LOG_DIRTY_PAGES is such an unknown flag
  *                            until dirty logging is built.
- *   KVM_ENABLE_CAP           KVM_CAP_X86_USER_SPACE_MSR.  -EINVAL: another one,
- *                            flags, or arguments that it does not take
+ *   KVM_ENABLE_CAP           KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_MAX_VCPU_ID,
+ *                            KVM_CAP_X86_TRIPLE_FAULT_EVENT.  -EINVAL: another
+ *                            one, flags, or arguments that it does not take
+ *   KVM_SET_TSS_ADDR, KVM_SET_IDENTITY_MAP_ADDR
+ *                            without effect on SVM.  -EINVAL: above 4G less three
+ *                            pages; after the first vCPU
+ *   KVM_SET_BOOT_CPU_ID      -EBUSY after the first vCPU
+ *   KVM_SET_GSI_ROUTING      -EINVAL, as on KVM without KVM_CREATE_IRQCHIP
  *   KVM_X86_SET_MSR_FILTER   -EINVAL: unknown flags, a range without flags or of
  *                            too many MSRs, all denied without a range
  *
@@ -51,6 +57,22 @@
  *                            KVM_RUN; -E2BIG: more than 255 MSRs or 256 CPUID
  *                            entries, or fewer than there are to read.  What MTRRs
  *                            hold has no effect yet
+ *   KVM_GET_XSAVE, KVM_GET_XSAVE2, KVM_SET_XSAVE, KVM_GET_XCRS, KVM_SET_XCRS,
+ *   KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_GET_SREGS2, KVM_SET_SREGS2,
+ *   KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS
+ *                            -EINVAL: unknown flags, reserved bits, what the host
+ *                            does not have; system management mode
+ *   KVM_GET_MP_STATE, KVM_SET_MP_STATE
+ *                            KVM_MP_STATE_RUNNABLE; -EINVAL for another one
+ *   KVM_GET_TSC_KHZ, KVM_SET_TSC_KHZ
+ *                            -EINVAL: not the host's, give or take 250 ppm
+ *   KVM_HAS_DEVICE_ATTR, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR
+ *                            KVM_VCPU_TSC_OFFSET; -ENXIO for another one
+ *   KVM_SET_SIGNAL_MASK      -EINVAL: len is not that of a sigset_t
+ *   KVM_TRANSLATE            changes nothing in the guest
+ *   kvm_run.kvm_valid_regs, kvm_dirty_regs
+ *                            KVM_SYNC_X86_REGS, _SREGS, _EVENTS; KVM_RUN gives
+ *                            -EINVAL for others and for values that are refused
  *   KVM_X86_SETUP_MCE        -EINVAL: no bank or more than 32, what is not supported
  *   KVM_X86_SET_MCE          -EINVAL: no such bank, status not marked as valid
  *

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The ioctls by which a VMM prepares a VM before its vCPUs exist, as on KVM. */
+#include <linux/uaccess.h>
+
+#include "cap.h"
+#include "ioctl.h"
+#include "vcpu.h"
+
+static long enable_cap(struct slat_vm *vm, const void __user *user)
+{
+	struct kvm_enable_cap cap;
+
+	if (copy_from_user(&cap, user, sizeof(cap)))
+		return -EFAULT;
+	return slat_cap_enable_vm(vm, &cap);
+}
+
+/* Three pages below 4G that VT-x without unrestricted guests needs; checked, no more. */
+static long set_tss_addr(unsigned long addr)
+{
+	return addr > (u32)(-3 * (int)PAGE_SIZE) ? -EINVAL : 0;
+}
+
+static long set_identity_map_addr(struct slat_vm *vm, const void __user *user)
+{
+	long ret = 0;
+	u64 unused;
+
+	mutex_lock(&vm->lock);
+	if (vm->nr_vcpus)
+		ret = -EINVAL;
+	else if (copy_from_user(&unused, user, sizeof(unused)))
+		ret = -EFAULT;
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+static long set_boot_cpu_id(struct slat_vm *vm, u32 id)
+{
+	long ret = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->nr_vcpus)
+		ret = -EBUSY;
+	else
+		vm->boot_cpu_id = id;
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/* As KVM does for a VM without an interrupt controller in the kernel. */
+static long set_gsi_routing(const void __user *user)
+{
+	struct kvm_irq_routing routing;
+
+	return copy_from_user(&routing, user, sizeof(routing)) ? -EFAULT : -EINVAL;
+}
+
+long slat_ioctl_vm(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
+{
+	void __user *user = (void __user *)arg;
+
+	switch (cmd) {
+	case KVM_ENABLE_CAP:
+		return enable_cap(vm, user);
+	case KVM_X86_SET_MSR_FILTER:
+		return slat_ioctl_msr_filter(vm, user);
+	case KVM_SET_TSS_ADDR:
+		return set_tss_addr(arg);
+	case KVM_SET_IDENTITY_MAP_ADDR:
+		return set_identity_map_addr(vm, user);
+	case KVM_SET_BOOT_CPU_ID:
+		return set_boot_cpu_id(vm, arg);
+	case KVM_SET_GSI_ROUTING:
+		return set_gsi_routing(user);
+	default:
+		return -ENOTTY;
+	}
+}
