@@ -66,10 +66,9 @@ bool slat_mode_is_64(const struct slat_mode *mode)
 
 u64 slat_linear_rip(struct slat_vcpu *vcpu)
 {
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 
-	slat_hw->get_mode(vcpu, &mode);
-	return slat_mode_is_64(&mode) ? vcpu->rip : (u32)(mode.cs_base + vcpu->rip);
+	return slat_mode_is_64(mode) ? vcpu->rip : (u32)(mode->cs_base + vcpu->rip);
 }
 
 /* Real mode and vm86 do not look at the type, so that CS can be written there. */
@@ -122,18 +121,17 @@ static bool segmentation(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 off
 			 unsigned int len, unsigned int access, u64 *linear)
 {
 	struct kvm_segment segment;
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 
-	slat_hw->get_mode(vcpu, &mode);
 	slat_hw->get_segment(vcpu, &segment, seg);
-	if (!slat_mode_is_64(&mode)) {
+	if (!slat_mode_is_64(mode)) {
 		*linear = (u32)(segment.base + offset);
-		return linear_legacy(vcpu, &mode, &segment, offset, len, access);
+		return linear_legacy(vcpu, mode, &segment, offset, len, access);
 	}
 	*linear = offset;
 	if (seg == SLAT_SEG_FS || seg == SLAT_SEG_GS)
 		*linear += segment.base;
-	return linear_64(&mode, *linear, len);
+	return linear_64(mode, *linear, len);
 }
 
 bool slat_linear_ok(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset, unsigned int len,
@@ -183,12 +181,11 @@ static int fetch_bytes(struct slat_vcpu *vcpu, u64 linear, u8 *bytes, unsigned i
 
 static enum slat_insn_mode insn_mode(struct slat_vcpu *vcpu)
 {
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 
-	slat_hw->get_mode(vcpu, &mode);
-	if (slat_mode_is_64(&mode))
+	if (slat_mode_is_64(mode))
 		return SLAT_INSN_64;
-	return mode.cs_db ? SLAT_INSN_32 : SLAT_INSN_16;
+	return mode->cs_db ? SLAT_INSN_32 : SLAT_INSN_16;
 }
 
 int slat_fetch(struct slat_vcpu *vcpu, struct slat_insn *insn, u8 *bytes, unsigned int *nr)

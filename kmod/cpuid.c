@@ -281,12 +281,9 @@ const struct kvm_cpuid_entry2 *slat_cpuid_find(struct slat_vcpu *vcpu, u32 funct
 /* What follows the guest's own registers, whatever the VMM set. */
 static void follow_state(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
 {
-	struct slat_mode mode;
-
 	if (entry->function == 1) {
-		slat_hw->get_mode(vcpu, &mode);
 		entry->ecx &= ~F(OSXSAVE);
-		if (mode.cr4 & X86_CR4_OSXSAVE)
+		if (vcpu->mode.cr4 & X86_CR4_OSXSAVE)
 			entry->ecx |= F(OSXSAVE);
 	} else if (entry->function == 0xd && entry->index == 0 && slat_cpuid_xcr0()) {
 		entry->ebx = xsave_size(vcpu->xcr0);
@@ -329,7 +326,7 @@ static bool guest_has(struct slat_vcpu *vcpu, u32 function, u8 reg, u32 feature)
 	}
 }
 
-u64 slat_cpuid_cr4(struct slat_vcpu *vcpu)
+static u64 guest_cr4(struct slat_vcpu *vcpu)
 {
 	u64 cr4 = CR4_ALWAYS;
 	unsigned int i;
@@ -341,25 +338,41 @@ u64 slat_cpuid_cr4(struct slat_vcpu *vcpu)
 	return cr4;
 }
 
-u64 slat_cpuid_efer(struct slat_vcpu *vcpu, bool guest)
+static u64 guest_efer(struct slat_vcpu *vcpu)
 {
 	u64 efer = EFER_SCE | EFER_LMA;
 
-	if (guest ? guest_has(vcpu, 0x80000001, 3, F(LM)) : boot_cpu_has(X86_FEATURE_LM))
+	if (guest_has(vcpu, 0x80000001, 3, F(LM)))
 		efer |= EFER_LME;
-	if (guest ? guest_has(vcpu, 0x80000001, 3, F(NX)) : boot_cpu_has(X86_FEATURE_NX))
+	if (guest_has(vcpu, 0x80000001, 3, F(NX)))
 		efer |= EFER_NX;
-	if (guest ? guest_has(vcpu, 0x80000001, 3, F(FXSR_OPT)) :
-		    boot_cpu_has(X86_FEATURE_FXSR_OPT))
+	if (guest_has(vcpu, 0x80000001, 3, F(FXSR_OPT)))
 		efer |= EFER_FFXSR;
 	return efer;
 }
 
-unsigned int slat_cpuid_phys_bits(struct slat_vcpu *vcpu)
+static unsigned int guest_phys_bits(struct slat_vcpu *vcpu)
 {
 	const struct kvm_cpuid_entry2 *entry = slat_cpuid_find(vcpu, 0x80000008, 0);
 	const unsigned int bits = entry ? entry->eax & 0xff : 0;
 
 	/* What a CPU without the leaf has; anything wild is cut to what entries hold. */
 	return bits ? clamp(bits, 32U, 52U) : 36;
+}
+
+void slat_cpuid_set(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, unsigned int nr)
+{
+	vcpu->cpuid = entries;
+	vcpu->nr_cpuid = nr;
+	vcpu->limits = (struct slat_limits) {
+		.cr4 = guest_cr4(vcpu),
+		.efer = guest_efer(vcpu),
+		.phys_bits = guest_phys_bits(vcpu),
+	};
+}
+
+u64 slat_cpuid_efer(void)
+{
+	return EFER_SCE | EFER_LMA | EFER_LME | (boot_cpu_has(X86_FEATURE_NX) ? EFER_NX : 0) |
+	       (boot_cpu_has(X86_FEATURE_FXSR_OPT) ? EFER_FFXSR : 0);
 }

@@ -60,10 +60,9 @@ static int inject(struct slat_vcpu *vcpu, u8 vector, bool has_error)
 static int do_xsetbv(struct slat_vcpu *vcpu)
 {
 	const u64 value = slat_edx_eax(vcpu);
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 
-	slat_hw->get_mode(vcpu, &mode);
-	if (mode.cpl || (u32)vcpu->gpr[SLAT_RCX] || !slat_cpuid_xcr0_valid(value))
+	if (mode->cpl || (u32)vcpu->gpr[SLAT_RCX] || !slat_cpuid_xcr0_valid(value))
 		return -EPERM;
 	vcpu->xcr0 = value;
 	return 0;
@@ -72,21 +71,20 @@ static int do_xsetbv(struct slat_vcpu *vcpu)
 static int do_cr4(struct slat_vcpu *vcpu, const struct slat_insn *insn)
 {
 	const u64 value = vcpu->gpr[insn->rm];
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 	u64 changed;
 
-	slat_hw->get_mode(vcpu, &mode);
 	if (!(insn->flags & SLAT_INSN_REG_DST)) {
-		vcpu->gpr[insn->rm] = mode.cr4;
+		vcpu->gpr[insn->rm] = mode->cr4;
 		return 0;
 	}
-	changed = value ^ mode.cr4;
-	if (value & ~slat_cpuid_cr4(vcpu))
+	changed = value ^ mode->cr4;
+	if (value & ~vcpu->limits.cr4)
 		return -EPERM;
-	if ((mode.efer & EFER_LMA) && (changed & (X86_CR4_PAE | X86_CR4_LA57)))
+	if ((mode->efer & EFER_LMA) && (changed & (X86_CR4_PAE | X86_CR4_LA57)))
 		return -EPERM;
 	if ((changed & value & X86_CR4_PCIDE) &&
-	    (!(mode.efer & EFER_LMA) || (mode.cr3 & X86_CR3_PCID_MASK)))
+	    (!(mode->efer & EFER_LMA) || (mode->cr3 & X86_CR3_PCID_MASK)))
 		return -EPERM;
 	slat_hw->set_cr4(vcpu, value);
 	return 0;
@@ -105,10 +103,9 @@ static int do_cr8(struct slat_vcpu *vcpu, const struct slat_insn *insn)
 /* No hypercall is known; KVM's answers for that. */
 static void do_hypercall(struct slat_vcpu *vcpu)
 {
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 
-	slat_hw->get_mode(vcpu, &mode);
-	vcpu->gpr[SLAT_RAX] = mode.cpl ? -KVM_EPERM : -KVM_ENOSYS;
+	vcpu->gpr[SLAT_RAX] = mode->cpl ? -KVM_EPERM : -KVM_ENOSYS;
 }
 
 static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit,
@@ -145,18 +142,57 @@ static int tell(struct slat_vcpu *vcpu, const struct slat_exit *exit, u64 old_cr
 	return 0;
 }
 
+/* Where the length of this instruction is kept. */
+static struct slat_known_insn *known_slot(struct slat_vcpu *vcpu, const struct slat_exit *exit,
+					  struct slat_known_insn *key)
+{
+	*key = (struct slat_known_insn) {
+		.rip = slat_linear_rip(vcpu),
+		.cr3 = vcpu->mode.cr3,
+		.mode = vcpu->mode.cs_l << 1 | vcpu->mode.cs_db,
+		.reason = exit->reason,
+	};
+	return &vcpu->known[key->rip % SLAT_KNOWN_INSNS];
+}
+
+/* Bytes of an instruction without operands.  0: *ret is what to return. */
+static unsigned int length(struct slat_vcpu *vcpu, const struct slat_exit *exit, int *ret)
+{
+	struct slat_known_insn key, *known = known_slot(vcpu, exit, &key);
+	struct slat_insn insn;
+
+	if (known->len && known->rip == key.rip && known->cr3 == key.cr3 &&
+	    known->mode == key.mode && known->reason == key.reason)
+		return known->len;
+	if (!decode(vcpu, &insn, ret))
+		return 0;
+	key.len = insn.len;
+	*known = key;
+	return insn.len;
+}
+
+static bool has_operand(const struct slat_exit *exit)
+{
+	return exit->reason == SLAT_EXIT_CR4 || exit->reason == SLAT_EXIT_CR8;
+}
+
 static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 {
-	const u64 old_cr8 = slat_hw->get_cr8(vcpu);
+	const u64 old_cr8 = exit->reason == SLAT_EXIT_CR8 ? slat_hw->get_cr8(vcpu) : 0;
 	u64 next_rip = exit->next_rip;
 	struct slat_insn insn;
+	unsigned int len;
 	int ret;
 
-	/* Only moves of control registers have an operand that must be looked up. */
-	if (!next_rip || exit->reason == SLAT_EXIT_CR4 || exit->reason == SLAT_EXIT_CR8) {
+	if (has_operand(exit)) {
 		if (!decode(vcpu, &insn, &ret))
 			return ret;
 		next_rip = vcpu->rip + insn.len;
+	} else if (!next_rip) {
+		len = length(vcpu, exit, &ret);
+		if (!len)
+			return ret;
+		next_rip = vcpu->rip + len;
 	}
 	if (exit->reason == SLAT_EXIT_MSR)
 		return slat_msr_exit(vcpu, exit->msr.write, next_rip);

@@ -77,7 +77,11 @@ struct slat_exit {
 };
 
 /**
- * struct slat_mode - what decides how the guest's addresses work, read at once
+ * struct slat_mode - what decides how the guest's addresses work
+ *
+ * slat_vcpu.mode is kept current by the vendor's code, after each exit and each change
+ * of these registers.
+ *
  * @cr0:	control registers ...
  * @cr3:	...
  * @cr4:	...
@@ -118,7 +122,6 @@ struct slat_mode {
  * @flush:	Drop every translation that this CPU holds for the vCPU, at the latest
  *		at the next @run, and record @gen as flushed.  Context: as @run.
  * @run:	Enter the guest once.  Context: interrupts off, CPU enabled.
- * @get_mode:	see struct slat_mode
  * @get_segment: by enum slat_insn_seg of emulate.h
  * @get_sregs:	all but apic_base and interrupt_bitmap
  * @set_sregs:	likewise; already checked
@@ -154,7 +157,6 @@ struct slat_hw {
 	void (*flush)(struct slat_vcpu *vcpu, u64 gen);
 	void (*run)(struct slat_vcpu *vcpu, struct slat_exit *exit);
 
-	void (*get_mode)(struct slat_vcpu *vcpu, struct slat_mode *mode);
 	void (*get_segment)(struct slat_vcpu *vcpu, struct kvm_segment *seg, unsigned int nr);
 	void (*get_sregs)(struct slat_vcpu *vcpu, struct kvm_sregs *sregs);
 	void (*set_sregs)(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs);

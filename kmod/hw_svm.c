@@ -55,6 +55,7 @@ struct svm_cpu {
  *		without exits
  * @iret_seen:	the IRET that ends an NMI's handler was let through ...
  * @iret_rip:	... at this rip
+ * @windows:	the last entry had exits set up for the sake of events to come
  * @stepping:	the guest is traced over one instruction, to find out when it can take
  *		an NMI
  * @guest_tf:	it was traced anyway
@@ -67,6 +68,7 @@ struct svm_vcpu {
 	bool dr_live;
 	bool iret_seen;
 	u64 iret_rip;
+	bool windows;
 	bool stepping;
 	bool guest_tf;
 };
@@ -240,6 +242,22 @@ static void svm_cpu_disable(void)
 
 /* The VMCB */
 
+static void update_mode(struct slat_vcpu *vcpu)
+{
+	const struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_save_area *save = &svm->vmcb->save;
+	struct slat_mode *mode = &vcpu->mode;
+
+	mode->cr0 = save->cr0;
+	mode->cr3 = save->cr3;
+	mode->cr4 = svm->cr4;
+	mode->efer = save->efer & ~(u64)EFER_SVME;
+	mode->cpl = save->cpl;
+	mode->cs_base = save->cs.base;
+	mode->cs_l = (save->efer & EFER_LMA) && (save->cs.attrib & SVM_SELECTOR_L_MASK);
+	mode->cs_db = save->cs.attrib & SVM_SELECTOR_DB_MASK;
+}
+
 static void intercept(struct vmcb *vmcb, unsigned int bit)
 {
 	__set_bit(bit, (unsigned long *)vmcb->control.intercepts);
@@ -327,6 +345,7 @@ static void svm_set_cr4(struct slat_vcpu *vcpu, u64 cr4)
 	set_intercept(svm->vmcb, INTERCEPT_CR4_READ, real != cr4);
 	/* Paging modes and global pages: drop what the guest cached. */
 	svm->tag_cpu = -1;
+	update_mode(vcpu);
 }
 
 static u64 svm_get_tsc_offset(struct slat_vcpu *vcpu)
@@ -516,11 +535,17 @@ static void inject(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	bool want_irq_window, want_nmi_window;
 	struct slat_event event;
 
+	/* As nearly always: nothing to raise, nothing to wait for, now or last time. */
+	if (!svm->windows && slat_inject_is_idle(vcpu)) {
+		control->event_inj = 0;
+		return;
+	}
 	slat_inject_next(vcpu, &event, &want_irq_window, &want_nmi_window);
 	control->event_inj = encode_event(&event);
 	control->event_inj_err = event.error;
 	set_irq_window(svm, want_irq_window);
 	set_nmi_window(vcpu, svm, want_nmi_window);
+	svm->windows = want_irq_window || want_nmi_window || vcpu->events.nmi.masked;
 }
 
 /* The IRET that ends an NMI's handler was let through: has it been executed by now? */
@@ -546,7 +571,10 @@ static bool end_stepping(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 {
 	struct vmcb_save_area *save = &svm->vmcb->save;
 
-	if (!svm->stepping || svm->guest_tf)
+	if (!svm->stepping)
+		return false;
+	svm->stepping = false;
+	if (svm->guest_tf)
 		return false;
 	vcpu->rflags &= ~X86_EFLAGS_TF;
 	if (svm->vmcb->control.exit_code != SVM_EXIT_EXCP_BASE + X86_TRAP_DB ||
@@ -768,7 +796,7 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 	exit->code = control->exit_code;
 	exit->info1 = control->exit_info_1;
 	exit->info2 = control->exit_info_2;
-	exit->next_rip = boot_cpu_has(X86_FEATURE_NRIPS) ? control->next_rip : 0;
+	exit->next_rip = static_cpu_has(X86_FEATURE_NRIPS) ? control->next_rip : 0;
 
 	switch (code) {
 	case SVM_EXIT_NPF:
@@ -819,6 +847,7 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 	vcpu->rip = save->rip;
 	vcpu->rflags = save->rflags;
 	vcpu->cr2 = save->cr2;
+	update_mode(vcpu);
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	redeliver(vcpu, control);
 	check_iret(vcpu, svm);
@@ -829,21 +858,6 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 }
 
 /* Registers */
-
-static void svm_get_mode(struct slat_vcpu *vcpu, struct slat_mode *mode)
-{
-	const struct svm_vcpu *svm = to_svm(vcpu);
-	const struct vmcb_save_area *save = &svm->vmcb->save;
-
-	mode->cr0 = save->cr0;
-	mode->cr3 = save->cr3;
-	mode->cr4 = svm->cr4;
-	mode->efer = save->efer & ~(u64)EFER_SVME;
-	mode->cpl = save->cpl;
-	mode->cs_base = save->cs.base;
-	mode->cs_l = (save->efer & EFER_LMA) && (save->cs.attrib & SVM_SELECTOR_L_MASK);
-	mode->cs_db = save->cs.attrib & SVM_SELECTOR_DB_MASK;
-}
 
 static struct vmcb_seg *vmcb_segment(struct vmcb_save_area *save, unsigned int nr)
 {
@@ -1046,6 +1060,7 @@ static int svm_set_msr(struct slat_vcpu *vcpu, u32 index, u64 value)
 		return -ENOENT;
 	if (index == MSR_EFER || index == MSR_IA32_CR_PAT)
 		svm->tag_cpu = -1;	/* NX and memory types are cached */
+	update_mode(vcpu);
 	return 0;
 }
 
@@ -1074,7 +1089,6 @@ const struct slat_hw slat_svm = {
 	.tag_valid = svm_tag_valid,
 	.flush = svm_flush,
 	.run = svm_run,
-	.get_mode = svm_get_mode,
 	.get_segment = svm_get_segment,
 	.get_sregs = svm_get_sregs,
 	.set_sregs = svm_set_sregs,

@@ -76,6 +76,12 @@ bool slat_inject_is_pending(const struct slat_vcpu *vcpu)
 	       events->nmi.queued || events->nmi.taken;
 }
 
+bool slat_inject_is_idle(const struct slat_vcpu *vcpu)
+{
+	return !slat_inject_is_pending(vcpu) && !vcpu->events.nmi.masked &&
+	       !READ_ONCE(vcpu->run->request_interrupt_window);
+}
+
 static bool irqs_on(struct slat_vcpu *vcpu)
 {
 	return (vcpu->rflags & X86_EFLAGS_IF) && !slat_hw->get_shadow(vcpu);

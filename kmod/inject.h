@@ -104,6 +104,9 @@ bool slat_inject_is_triple(const struct slat_vcpu *vcpu);
 /** slat_inject_is_pending() - does anything wait that the next entry may raise? */
 bool slat_inject_is_pending(const struct slat_vcpu *vcpu);
 
+/** slat_inject_is_idle() - nothing is pending, masked or asked for by the VMM */
+bool slat_inject_is_idle(const struct slat_vcpu *vcpu);
+
 /** slat_inject_irq_ready() - would an interrupt, queued now, be taken at once? */
 bool slat_inject_irq_ready(struct slat_vcpu *vcpu);
 

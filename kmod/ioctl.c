@@ -309,8 +309,7 @@ static long set_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 		return ret;
 	}
 	kvfree(vcpu->cpuid);
-	vcpu->cpuid = entries;
-	vcpu->nr_cpuid = head.nent;
+	slat_cpuid_set(vcpu, entries, head.nent);
 	return 0;
 }
 

@@ -109,13 +109,11 @@ int slat_mce_set(struct slat_vcpu *vcpu, u32 index, u64 value, bool guest)
 static void inject_uncorrected(struct slat_vcpu *vcpu, const struct kvm_x86_mce *mce, u64 *bank)
 {
 	struct slat_msrs *msrs = &vcpu->msrs;
-	struct slat_mode mode;
 
 	/* The guest, or this bank of it, does not want to know. */
 	if (((msrs->mce.cap & MCG_CTL_P) && msrs->mce.ctl != ~0ULL) || bank[CTL] != ~0ULL)
 		return;
-	slat_hw->get_mode(vcpu, &mode);
-	if ((msrs->mce.status & MCG_STATUS_MCIP) || !(mode.cr4 & X86_CR4_MCE)) {
+	if ((msrs->mce.status & MCG_STATUS_MCIP) || !(vcpu->mode.cr4 & X86_CR4_MCE)) {
 		vcpu->events.exception = (struct slat_exception) {
 			.pending = true, .vector = SLAT_TRIPLE_FAULT,
 		};

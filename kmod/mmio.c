@@ -112,10 +112,9 @@ static int add_operand(struct slat_vcpu *vcpu, u8 operand, enum slat_insn_seg se
 static u8 stack_width(struct slat_vcpu *vcpu)
 {
 	struct kvm_segment stack;
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 
-	slat_hw->get_mode(vcpu, &mode);
-	if (slat_mode_is_64(&mode))
+	if (slat_mode_is_64(mode))
 		return 8;
 	slat_hw->get_segment(vcpu, &stack, SLAT_SEG_SS);
 	return stack.db ? 4 : 2;

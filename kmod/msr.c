@@ -21,15 +21,14 @@ bool slat_pat_valid(u64 pat)
 
 static int set_efer(struct slat_vcpu *vcpu, u64 value, bool guest)
 {
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 
-	slat_hw->get_mode(vcpu, &mode);
-	if (value & ~slat_cpuid_efer(vcpu, guest))
+	if (value & ~(guest ? vcpu->limits.efer : slat_cpuid_efer()))
 		return -EINVAL;
-	if (guest && (mode.cr0 & X86_CR0_PG) && ((value ^ mode.efer) & EFER_LME))
+	if (guest && (mode->cr0 & X86_CR0_PG) && ((value ^ mode->efer) & EFER_LME))
 		return -EINVAL;
 	/* LMA is the CPU's to set. */
-	value = (value & ~(u64)EFER_LMA) | (mode.efer & EFER_LMA);
+	value = (value & ~(u64)EFER_LMA) | (mode->efer & EFER_LMA);
 	return slat_hw->set_msr(vcpu, MSR_EFER, value);
 }
 
@@ -44,7 +43,7 @@ static int set_apic_base(struct slat_vcpu *vcpu, u64 value)
 bool slat_apic_base_valid(struct slat_vcpu *vcpu, u64 value)
 {
 	const u64 flags = MSR_IA32_APICBASE_BSP | MSR_IA32_APICBASE_ENABLE;
-	const u64 base = GENMASK_ULL(slat_cpuid_phys_bits(vcpu) - 1, PAGE_SHIFT);
+	const u64 base = GENMASK_ULL(vcpu->limits.phys_bits - 1, PAGE_SHIFT);
 
 	return !(value & ~(flags | base));
 }
@@ -263,7 +262,7 @@ static int set_vm_cr(struct slat_vcpu *vcpu, u64 value)
 
 static int set_hsave(struct slat_vcpu *vcpu, u64 value, bool guest)
 {
-	if (guest && ((value & ~PAGE_MASK) || value >> slat_cpuid_phys_bits(vcpu)))
+	if (guest && ((value & ~PAGE_MASK) || value >> vcpu->limits.phys_bits))
 		return -EINVAL;
 	vcpu->msrs.vm_hsave = value & PAGE_MASK;
 	return 0;

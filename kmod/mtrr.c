@@ -51,7 +51,7 @@ static u64 *fixed_range(struct slat_vcpu *vcpu, u32 index)
 
 static bool var_valid(struct slat_vcpu *vcpu, bool is_mask, u64 value)
 {
-	const u64 reserved = ~GENMASK_ULL(slat_cpuid_phys_bits(vcpu) - 1, 0);
+	const u64 reserved = ~GENMASK_ULL(vcpu->limits.phys_bits - 1, 0);
 
 	if (is_mask)
 		return !(value & (reserved | 0x7ff));

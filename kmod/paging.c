@@ -108,10 +108,9 @@ static bool is_leaf(const struct walk *walk, u64 entry)
 	return walk->level == 3 && walk->levels > 3 && boot_cpu_has(X86_FEATURE_GBPAGES);
 }
 
-/* The VMM may have said anything. */
 static unsigned int address_width(const struct walk *walk)
 {
-	return clamp(slat_cpuid_phys_bits(walk->vcpu), 32u, 52u);
+	return walk->vcpu->limits.phys_bits;
 }
 
 /* 4M pages: bits 13 to 20 are bits 32 to 39 of the address, as far as it goes. */
@@ -317,10 +316,9 @@ static int walk_tables(struct walk *walk)
 
 int slat_translate(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 *gpa)
 {
-	struct walk walk = { .vcpu = vcpu, .access = access };
+	struct walk walk = { .vcpu = vcpu, .access = access, .mode = vcpu->mode };
 	int err;
 
-	slat_hw->get_mode(vcpu, &walk.mode);
 	walk.linear = slat_mode_is_64(&walk.mode) ? linear : (u32)linear;
 	if (!(walk.mode.cr0 & X86_CR0_PG)) {
 		*gpa = walk.linear;

@@ -61,7 +61,7 @@ static bool cr0_valid(u64 cr0)
 /* The bits of CR3 that have to be 0 in long mode. */
 static bool cr3_valid(struct slat_vcpu *vcpu, u64 cr3)
 {
-	return !(cr3 >> slat_cpuid_phys_bits(vcpu));
+	return !(cr3 >> vcpu->limits.phys_bits);
 }
 
 static bool sregs_valid(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs)
@@ -74,8 +74,8 @@ static bool sregs_valid(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs)
 		return false;
 	}
 	return cr0_valid(sregs->cr0) &&
-	       !(sregs->cr4 & ~slat_cpuid_cr4(vcpu)) &&
-	       !(sregs->efer & ~slat_cpuid_efer(vcpu, false)) &&
+	       !(sregs->cr4 & ~vcpu->limits.cr4) &&
+	       !(sregs->efer & ~slat_cpuid_efer()) &&
 	       sregs->cr8 <= SLAT_CR8_MAX &&
 	       slat_apic_base_valid(vcpu, sregs->apic_base);
 }

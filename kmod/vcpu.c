@@ -35,6 +35,7 @@ static struct slat_vcpu *alloc_vcpu(struct slat_vm *vm, u32 id)
 		goto err;
 	if (slat_hw->vcpu_create(vcpu))
 		goto err_fpu;
+	slat_cpuid_set(vcpu, NULL, 0);
 	slat_hw->vcpu_reset(vcpu);
 	slat_msrs_init(vcpu);
 	slat_tsc_sync(vcpu, 0);
@@ -126,18 +127,16 @@ int slat_vcpu_create(struct slat_vm *vm, u32 id)
 
 bool slat_vcpu_is_protected(struct slat_vcpu *vcpu)
 {
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 
-	slat_hw->get_mode(vcpu, &mode);
-	return mode.cr0 & X86_CR0_PE;
+	return mode->cr0 & X86_CR0_PE;
 }
 
 void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip)
 {
-	struct slat_mode mode;
+	const struct slat_mode *mode = &vcpu->mode;
 
-	slat_hw->get_mode(vcpu, &mode);
-	vcpu->rip = mode.cs_l ? next_rip : (u32)next_rip;
+	vcpu->rip = mode->cs_l ? next_rip : (u32)next_rip;
 	slat_hw->skipped(vcpu);
 	vcpu->rflags &= ~X86_EFLAGS_RF;
 	if (vcpu->rflags & X86_EFLAGS_TF)

