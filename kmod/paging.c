@@ -333,9 +333,8 @@ int slat_translate(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 
 
 bool slat_translate_quietly(struct slat_vcpu *vcpu, u64 linear, u64 *gpa)
 {
-	struct walk walk = { .vcpu = vcpu, .quiet = true };
+	struct walk walk = { .vcpu = vcpu, .quiet = true, .mode = vcpu->mode };
 
-	slat_hw->get_mode(vcpu, &walk.mode);
 	/* The VMM's addresses do not depend on the code that happens to run. */
 	walk.linear = walk.mode.efer & EFER_LMA ? linear : (u32)linear;
 	if (!(walk.mode.cr0 & X86_CR0_PG)) {
