@@ -35,6 +35,13 @@ int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap)
 			return -EINVAL;
 		WRITE_ONCE(vm->user_msrs, cap->args[0]);
 		return 0;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap->args[0] & ~(u64)SLAT_QUIRKS)
+			return -EINVAL;
+		fallthrough;
+	case KVM_CAP_DISABLE_QUIRKS:
+		WRITE_ONCE(vm->quirks_off, cap->args[0]);
+		return 0;
 	case KVM_CAP_MAX_VCPU_ID:
 		return set_max_vcpu_id(vm, cap->args[0]);
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:

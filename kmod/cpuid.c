@@ -278,6 +278,22 @@ const struct kvm_cpuid_entry2 *slat_cpuid_find(struct slat_vcpu *vcpu, u32 funct
 	return NULL;
 }
 
+static bool misc_enable_counts(struct slat_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->vm->quirks_off) & KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT;
+}
+
+bool slat_cpuid_mwait(struct slat_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *entry = slat_cpuid_find(vcpu, 1, 0);
+
+	if (!entry)
+		return false;
+	if (misc_enable_counts(vcpu))
+		return vcpu->msrs.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT;
+	return entry->ecx & F(MWAIT);
+}
+
 /* What follows the guest's own registers, whatever the VMM set. */
 static void follow_state(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
 {
@@ -285,6 +301,10 @@ static void follow_state(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
 		entry->ecx &= ~F(OSXSAVE);
 		if (vcpu->mode.cr4 & X86_CR4_OSXSAVE)
 			entry->ecx |= F(OSXSAVE);
+		if (misc_enable_counts(vcpu))
+			entry->ecx &= ~F(MWAIT);
+		if (misc_enable_counts(vcpu) && slat_cpuid_mwait(vcpu))
+			entry->ecx |= F(MWAIT);
 	} else if (entry->function == 0xd && entry->index == 0 && slat_cpuid_xcr0()) {
 		entry->ebx = xsave_size(vcpu->xcr0);
 	}

@@ -108,6 +108,45 @@ static void do_hypercall(struct slat_vcpu *vcpu)
 	vcpu->gpr[SLAT_RAX] = mode->cpl ? -KVM_EPERM : -KVM_ENOSYS;
 }
 
+/* A guest that idles this way goes on at once: KVM's answer, too. */
+static bool has_mwait(struct slat_vcpu *vcpu)
+{
+	return slat_cpuid_mwait(vcpu) ||
+	       !(READ_ONCE(vcpu->vm->quirks_off) & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS);
+}
+
+static int do_dr(struct slat_vcpu *vcpu, const struct slat_insn *insn)
+{
+	const bool write = insn->flags & SLAT_INSN_REG_DST;
+	u64 *gpr = &vcpu->gpr[insn->rm];
+	u64 value = *gpr, old;
+	int vector;
+
+	if (insn->opsize == 4)
+		value = (u32)value;
+	vector = slat_debug_mov(vcpu, insn->reg, write ? &value : NULL, &old);
+	if (!vector && !write)
+		*gpr = old;
+	return vector;
+}
+
+static int mov_dr(struct slat_vcpu *vcpu)
+{
+	struct slat_insn insn;
+	int ret, vector;
+
+	if (!decode(vcpu, &insn, &ret))
+		return ret;
+	/* What is fetched may be newer than what exited. */
+	if (insn.op != SLAT_OP_MOV_DR)
+		return 1;
+	vector = do_dr(vcpu, &insn);
+	if (vector)
+		return inject(vcpu, vector, vector == X86_TRAP_GP);
+	slat_vcpu_skip(vcpu, vcpu->rip + insn.len);
+	return 1;
+}
+
 static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit,
 		   const struct slat_insn *insn)
 {
@@ -252,6 +291,14 @@ int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 		slat_vcpu_inject(vcpu, exit->exception.vector, exit->exception.has_error,
 				 exit->exception.error);
 		return 1;
+	case SLAT_EXIT_DEBUG:
+		return slat_debug_exit(vcpu, exit);
+	case SLAT_EXIT_DR:
+		return mov_dr(vcpu);
+	case SLAT_EXIT_MWAIT:
+		if (!has_mwait(vcpu))
+			return inject(vcpu, X86_TRAP_UD, false);
+		return instruction(vcpu, exit);
 	case SLAT_EXIT_SHUTDOWN:
 		return shutdown(vcpu);
 	case SLAT_EXIT_INVALID:

@@ -27,6 +27,9 @@ enum slat_exit_reason {
 	SLAT_EXIT_UD,		/* an instruction that the guest does not have */
 	SLAT_EXIT_GP,		/* an instruction that the guest may not use */
 	SLAT_EXIT_EXCEPTION,	/* to be delivered to the guest after all */
+	SLAT_EXIT_DEBUG,	/* for the VMM's debugger */
+	SLAT_EXIT_DR,		/* MOV of a debug register, while the VMM debugs */
+	SLAT_EXIT_MWAIT,	/* or MONITOR */
 	SLAT_EXIT_SHUTDOWN,
 	SLAT_EXIT_INVALID,	/* the CPU refused the guest state */
 	SLAT_EXIT_UNKNOWN,
@@ -44,6 +47,7 @@ enum slat_exit_reason {
  * @io:		SLAT_EXIT_IO.  @size and @addrsize in bytes
  * @msr:	SLAT_EXIT_MSR
  * @exception:	SLAT_EXIT_EXCEPTION
+ * @debug:	SLAT_EXIT_DEBUG: #DB or #BP, and the debug registers
  */
 struct slat_exit {
 	enum slat_exit_reason reason;
@@ -73,6 +77,11 @@ struct slat_exit {
 			bool has_error;
 			u32 error;
 		} exception;
+		struct {
+			u8 vector;
+			u64 dr6;
+			u64 dr7;
+		} debug;
 	};
 };
 

@@ -53,6 +53,8 @@ struct svm_cpu {
  * @tag_gen:	... while that CPU's tag_gen is this
  * @dr_live:	the guest's DR0 to DR3 are loaded around VMRUN, and it may use them
  *		without exits
+ * @debug_control: vcpu->debug.control as the VMCB follows it
+ * @passed_bp:	and @pass_bp of it
  * @iret_seen:	the IRET that ends an NMI's handler was let through ...
  * @iret_rip:	... at this rip
  * @windows:	the last entry had exits set up for the sake of events to come
@@ -66,6 +68,8 @@ struct svm_vcpu {
 	int tag_cpu;
 	u64 tag_gen;
 	bool dr_live;
+	u32 debug_control;
+	bool passed_bp;
 	bool iret_seen;
 	u64 iret_rip;
 	bool windows;
@@ -302,11 +306,29 @@ static void intercept_instructions(struct vmcb *vmcb)
 	intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC);
 }
 
+static bool with_vmm_breakpoints(const struct svm_vcpu *svm)
+{
+	return svm->debug_control & KVM_GUESTDBG_USE_HW_BP;
+}
+
 /* All accesses to debug registers exit, until the guest turns out to use them. */
 static void set_dr_live(struct svm_vcpu *svm, bool live)
 {
 	svm->dr_live = live;
-	svm->vmcb->control.intercepts[INTERCEPT_DR] = live ? 0 : ~0U;
+	/* What belongs to the VMM's debugger, the guest does not see. */
+	svm->vmcb->control.intercepts[INTERCEPT_DR] = live && !svm->debug_control ? 0 : ~0U;
+}
+
+/* The VMM's debugger has other wishes than at the last entry. */
+static void update_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	const struct slat_debug *debug = &vcpu->debug;
+	unsigned long *intercepts = (unsigned long *)svm->vmcb->control.intercepts;
+
+	svm->debug_control = debug->control;
+	set_dr_live(svm, svm->dr_live);
+	__assign_bit(INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP, intercepts,
+		     (debug->control & KVM_GUESTDBG_USE_SW_BP) && !debug->pass_bp);
 }
 
 static void set_segment(struct vmcb_seg *to, u16 selector, u64 base, u32 limit, u16 attrib)
@@ -367,6 +389,8 @@ static void svm_vcpu_reset(struct slat_vcpu *vcpu)
 
 	memset(svm->vmcb, 0, PAGE_SIZE);
 	intercept_instructions(svm->vmcb);
+	svm->debug_control = 0;
+	svm->passed_bp = false;
 	set_dr_live(svm, false);
 	control->iopm_base_pa = __pa(iopm);
 	control->msrpm_base_pa = __pa(msrpm);
@@ -600,15 +624,21 @@ static void svm_set_shadow(struct slat_vcpu *vcpu, bool shadow)
 
 /* Entering */
 
-static void load_debug_registers(const struct slat_vcpu *vcpu)
+static void load_debug_registers(const u64 dr[4])
 {
 	/* The host's breakpoints must not fire on what VMRUN has not switched yet. */
 	if (hw_breakpoint_active())
 		set_debugreg(0, 7);
-	set_debugreg(vcpu->dr[0], 0);
-	set_debugreg(vcpu->dr[1], 1);
-	set_debugreg(vcpu->dr[2], 2);
-	set_debugreg(vcpu->dr[3], 3);
+	set_debugreg(dr[0], 0);
+	set_debugreg(dr[1], 1);
+	set_debugreg(dr[2], 2);
+	set_debugreg(dr[3], 3);
+}
+
+static void forget_debug_registers(void)
+{
+	if (!hw_breakpoint_active())
+		hw_breakpoint_disable();	/* nothing of the guest's stays */
 }
 
 static void save_debug_registers(struct slat_vcpu *vcpu)
@@ -617,8 +647,7 @@ static void save_debug_registers(struct slat_vcpu *vcpu)
 	get_debugreg(vcpu->dr[1], 1);
 	get_debugreg(vcpu->dr[2], 2);
 	get_debugreg(vcpu->dr[3], 3);
-	if (!hw_breakpoint_active())
-		hw_breakpoint_disable();	/* nothing of the guest's stays */
+	forget_debug_registers();
 }
 
 /*
@@ -682,12 +711,16 @@ static void run_once(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	}
 	asm volatile("vmsave %%rax" : : "a" (host_pa) : "memory");
 	asm volatile("clgi" ::: "memory");
-	if (svm->dr_live)
-		load_debug_registers(vcpu);
+	if (with_vmm_breakpoints(svm))
+		load_debug_registers(vcpu->debug.dr);
+	else if (svm->dr_live)
+		load_debug_registers(vcpu->dr);
 	load_xstate(vcpu, sc);
 	switch_worlds(vcpu, __pa(svm->vmcb), host_pa);
 	restore_xstate(vcpu, sc);
-	if (svm->dr_live)
+	if (with_vmm_breakpoints(svm))
+		forget_debug_registers();
+	else if (svm->dr_live)
 		save_debug_registers(vcpu);
 	if (hw_breakpoint_active())
 		hw_breakpoint_restore();	/* an exit clears DR7 */
@@ -774,10 +807,11 @@ static enum slat_exit_reason plain_reason(u64 code)
 	case SVM_EXIT_STGI:
 	case SVM_EXIT_CLGI:
 	case SVM_EXIT_SKINIT:
-	case SVM_EXIT_MONITOR:
-	case SVM_EXIT_MWAIT:
 	case SVM_EXIT_RDPRU:
 		return SLAT_EXIT_UD;
+	case SVM_EXIT_MONITOR:
+	case SVM_EXIT_MWAIT:
+		return SLAT_EXIT_MWAIT;
 	case SVM_EXIT_SHUTDOWN:
 		return SLAT_EXIT_SHUTDOWN;
 	case SVM_EXIT_ERR:
@@ -815,7 +849,7 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 	case SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR7 + 8:
 		/* The guest uses debug registers: let it, and try again. */
 		set_dr_live(svm, true);
-		exit->reason = SLAT_EXIT_NOTHING;
+		exit->reason = svm->debug_control ? SLAT_EXIT_DR : SLAT_EXIT_NOTHING;
 		break;
 	case SVM_EXIT_IRET:
 		exit_iret(vcpu, svm);
@@ -826,8 +860,58 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 	}
 }
 
+/* What the guest keeps while the VMM's debugger uses it. */
+struct debugged {
+	u64 dr6;
+	u64 dr7;
+	bool tf;
+};
+
+static void begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct debugged *guest)
+{
+	struct vmcb_save_area *save = &svm->vmcb->save;
+
+	guest->dr6 = save->dr6;
+	guest->dr7 = save->dr7;
+	guest->tf = vcpu->rflags & X86_EFLAGS_TF;
+	if (!(svm->debug_control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)))
+		return;
+	save->dr6 = DR6_RESERVED;
+	if (with_vmm_breakpoints(svm))
+		save->dr7 = vcpu->debug.dr7 | DR7_FIXED;
+	if (svm->debug_control & KVM_GUESTDBG_SINGLESTEP)
+		save->rflags |= X86_EFLAGS_TF;
+}
+
+/* True when the exit is for the debugger. */
+static bool end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, const struct debugged *guest,
+		      struct slat_exit *exit)
+{
+	const u32 traps = svm->debug_control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP);
+	const u32 code = svm->vmcb->control.exit_code;
+	struct vmcb_save_area *save = &svm->vmcb->save;
+	const u64 dr6 = save->dr6, dr7 = save->dr7;
+
+	vcpu->debug.pass_bp = false;
+	if (traps) {
+		save->dr6 = guest->dr6;
+		save->dr7 = guest->dr7;
+	}
+	if ((traps & KVM_GUESTDBG_SINGLESTEP) && !guest->tf)
+		vcpu->rflags &= ~X86_EFLAGS_TF;
+	if (!(traps && code == SVM_EXIT_EXCP_BASE + X86_TRAP_DB) &&
+	    !(svm->debug_control && code == SVM_EXIT_EXCP_BASE + X86_TRAP_BP))
+		return false;
+	exit->reason = SLAT_EXIT_DEBUG;
+	exit->debug.vector = code - SVM_EXIT_EXCP_BASE;
+	exit->debug.dr6 = dr6;
+	exit->debug.dr7 = dr7;
+	return true;
+}
+
 static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 {
+	struct debugged guest;
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
 	struct vmcb_save_area *save = &svm->vmcb->save;
@@ -838,7 +922,12 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 	save->rflags = vcpu->rflags;
 	save->cr2 = vcpu->cr2;
 	control->msrpm_base_pa = __pa(rcu_access_pointer(vcpu->vm->msr_filter) ? msrpm_all : msrpm);
+	if (svm->debug_control != vcpu->debug.control || svm->passed_bp != vcpu->debug.pass_bp) {
+		svm->passed_bp = vcpu->debug.pass_bp;
+		update_debug(vcpu, svm);
+	}
 	inject(vcpu, svm);
+	begin_debug(vcpu, svm, &guest);
 
 	run_once(vcpu, svm);
 
@@ -851,7 +940,9 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	redeliver(vcpu, control);
 	check_iret(vcpu, svm);
-	if (end_stepping(vcpu, svm))
+	if (svm->debug_control && end_debug(vcpu, svm, &guest, exit))
+		svm->stepping = false;
+	else if (end_stepping(vcpu, svm))
 		exit->reason = SLAT_EXIT_NOTHING;
 	else
 		explain(vcpu, svm, exit);

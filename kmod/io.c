@@ -66,7 +66,8 @@ static int register_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	memcpy(vcpu->io_page, &value, io->size);
 	if (exit->io.in)
 		vcpu->complete = complete_in;
-	else if (exit->io.port == PORT_RIP_FIRST)
+	else if (exit->io.port == PORT_RIP_FIRST &&
+		 !(READ_ONCE(vcpu->vm->quirks_off) & KVM_X86_QUIRK_OUT_7E_INC_RIP))
 		slat_vcpu_skip(vcpu, io->next_rip);
 	else
 		vcpu->complete = complete_out;

@@ -13,6 +13,7 @@
 
 #include <uapi/linux/slat.h>
 
+#include "cap.h"
 #include "ioctl.h"
 #include "regs.h"
 #include "slot.h"
@@ -41,6 +42,8 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_VCPU_EVENTS:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_SREGS2:
+	case KVM_CAP_SET_GUEST_DEBUG:
+	case KVM_CAP_DISABLE_QUIRKS:
 	case KVM_CAP_GET_TSC_KHZ:
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_GET_MSR_FEATURES:
@@ -51,6 +54,10 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_USER_NMI:
 		return 1;
+	case KVM_CAP_SET_GUEST_DEBUG2:
+		return SLAT_DEBUG_CONTROL;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		return SLAT_QUIRKS;
 	case KVM_CAP_XCRS:
 		return slat_cpuid_xcr0() ? 1 : 0;
 	case KVM_CAP_XSAVE2:

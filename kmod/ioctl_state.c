@@ -52,6 +52,8 @@ SET(sregs2, kvm_sregs2)
 GET(events, kvm_vcpu_events)
 SET(events, kvm_vcpu_events)
 
+SET(debug, kvm_guest_debug)
+
 /* Without an interrupt controller of slat's own a vCPU is always runnable. */
 
 static long get_mp_state(void __user *user)
@@ -178,6 +180,8 @@ long slat_ioctl_state(struct slat_vcpu *vcpu, unsigned int cmd, unsigned long ar
 		return set_signal_mask(vcpu, user);
 	case KVM_TRANSLATE:
 		return translate(vcpu, user);
+	case KVM_SET_GUEST_DEBUG:
+		return set_debug(vcpu, user);
 	case KVM_HAS_DEVICE_ATTR:
 	case KVM_GET_DEVICE_ATTR:
 	case KVM_SET_DEVICE_ATTR:

@@ -183,6 +183,13 @@ static bool has_tsc_adjust(struct slat_vcpu *vcpu)
 	return entry && (entry->ebx & BIT(X86_FEATURE_TSC_ADJUST & 31));
 }
 
+static bool has_sse3(struct slat_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *entry = slat_cpuid_find(vcpu, 1, 0);
+
+	return entry && (entry->ecx & BIT(X86_FEATURE_XMM3 & 31));
+}
+
 /* The guest's TSC and what it says about its moves: one moves with the other. */
 
 static void set_tsc(struct slat_vcpu *vcpu, u64 value, bool guest)
@@ -220,6 +227,10 @@ static int set_misc_enable(struct slat_vcpu *vcpu, u64 value, bool guest)
 		value &= ~MSR_IA32_MISC_ENABLE_EMON;
 		value |= *msr & MSR_IA32_MISC_ENABLE_EMON;
 	}
+	/* Where MWAIT follows this register, it takes a CPU of its age to have the bit. */
+	if ((READ_ONCE(vcpu->vm->quirks_off) & KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT) &&
+	    ((*msr ^ value) & MSR_IA32_MISC_ENABLE_MWAIT) && !has_sse3(vcpu))
+		return -EINVAL;
 	*msr = value;
 	return 0;
 }

@@ -139,7 +139,9 @@ void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip)
 	vcpu->rip = mode->cs_l ? next_rip : (u32)next_rip;
 	slat_hw->skipped(vcpu);
 	vcpu->rflags &= ~X86_EFLAGS_RF;
-	if (vcpu->rflags & X86_EFLAGS_TF)
+	if (vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP)
+		vcpu->debug.stepped = true;
+	else if (vcpu->rflags & X86_EFLAGS_TF)
 		slat_hw->single_stepped(vcpu);
 }
 
@@ -227,6 +229,8 @@ static int run_guest(struct slat_vcpu *vcpu)
 
 		if (slat_inject_is_triple(vcpu))
 			return shutdown(vcpu);
+		if (slat_debug_stepped(vcpu))
+			return 0;
 		if (READ_ONCE(vcpu->run->request_interrupt_window) && slat_inject_irq_ready(vcpu))
 			return irq_window_open(vcpu);
 		if (slat_guest_work())

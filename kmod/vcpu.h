@@ -8,6 +8,7 @@
 
 #include "cache.h"
 #include "compat.h"
+#include "debug.h"
 #include "emulate.h"
 #include "hw.h"
 #include "inject.h"
@@ -107,6 +108,7 @@ struct slat_known_insn {
  * @known:	by the lowest bits of rip
  * @io:		port access under way
  * @mmio:	emulated memory access under way
+ * @debug:	how the VMM debugs it
  * @msr:	MSR access under way
  * @run:	shared with the VMM, which may change it at any moment: read once
  * @io_page:	data of port accesses, likewise
@@ -149,6 +151,7 @@ struct slat_vcpu {
 	struct slat_io io;
 	struct slat_mmio mmio;
 	struct slat_msr_access msr;
+	struct slat_debug debug;
 	struct kvm_run *run;
 	void *io_page;
 	struct slat_vcpu_stats stats;
@@ -206,6 +209,9 @@ int slat_cpuid_supported(struct kvm_cpuid_entry2 *entry, unsigned int max);
 
 /** slat_cpuid_find() - the guest's entry for a leaf, or NULL. */
 const struct kvm_cpuid_entry2 *slat_cpuid_find(struct slat_vcpu *vcpu, u32 function, u32 index);
+
+/** slat_cpuid_mwait() - does the guest's CPU have MONITOR and MWAIT? */
+bool slat_cpuid_mwait(struct slat_vcpu *vcpu);
 
 /** slat_cpuid_exit() - the guest executed CPUID: set its registers. */
 void slat_cpuid_exit(struct slat_vcpu *vcpu);

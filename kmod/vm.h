@@ -34,6 +34,7 @@ struct slat_stats;
  * @base:	view 0
  * @max_vcpu_ids: ids are below it, 0: not settled; under @lock
  * @boot_cpu_id: the vCPU that boots; under @lock
+ * @quirks_off:	KVM_X86_QUIRK_* that the VMM does without
  * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT
  * @msr_filter:	what the guest may access of its MSRs, NULL: all; set under @lock,
  *		read under RCU
@@ -58,6 +59,7 @@ struct slat_vm {
 	struct slat_view base;
 	u32 max_vcpu_ids;
 	u32 boot_cpu_id;
+	u32 quirks_off;
 	bool triple_fault_event;
 	struct slat_msr_filter __rcu *msr_filter;
 	u32 user_msrs;

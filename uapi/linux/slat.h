@@ -33,8 +33,10 @@
  *                            KVM_MEM_LOG_DIRTY_PAGES is such an unknown flag
  *                            until dirty logging is built.
  *   KVM_ENABLE_CAP           KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_MAX_VCPU_ID,
- *                            KVM_CAP_X86_TRIPLE_FAULT_EVENT.  -EINVAL: another
- *                            one, flags, or arguments that it does not take
+ *                            KVM_CAP_X86_TRIPLE_FAULT_EVENT,
+ *                            KVM_CAP_DISABLE_QUIRKS, KVM_CAP_DISABLE_QUIRKS2.
+ *                            -EINVAL: another one, flags, or arguments that it
+ *                            does not take
  *   KVM_SET_TSS_ADDR, KVM_SET_IDENTITY_MAP_ADDR
  *                            without effect on SVM.  -EINVAL: above 4G less three
  *                            pages; after the first vCPU
@@ -68,6 +70,9 @@
  *                            -EINVAL: not the host's, give or take 250 ppm
  *   KVM_HAS_DEVICE_ATTR, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR
  *                            KVM_VCPU_TSC_OFFSET; -ENXIO for another one
+ *   KVM_SET_GUEST_DEBUG      -EINVAL: bits that KVM_CAP_SET_GUEST_DEBUG2 does not
+ *                            tell of; -EBUSY: an exception to inject, with one
+ *                            pending
  *   KVM_SET_SIGNAL_MASK      -EINVAL: len is not that of a sigset_t
  *   KVM_TRANSLATE            changes nothing in the guest
  *   kvm_run.kvm_valid_regs, kvm_dirty_regs

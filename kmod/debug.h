@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* KVM_SET_GUEST_DEBUG: the VMM traces the guest and sets breakpoints in it. */
+#ifndef SLAT_DEBUG_H
+#define SLAT_DEBUG_H
+
+#include <linux/kvm.h>
+#include <linux/types.h>
+
+struct slat_exit;
+struct slat_vcpu;
+
+/* What the VMM may ask for. */
+#define SLAT_DEBUG_CONTROL	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | \
+				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | \
+				 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)
+
+/**
+ * struct slat_debug - how the VMM debugs a vCPU; vcpu->mutex held
+ * @control:	KVM_GUESTDBG_*, 0: not at all
+ * @dr:		breakpoints of the VMM, with KVM_GUESTDBG_USE_HW_BP
+ * @dr7:	and what they are
+ * @stepped:	an instruction that software completed was traced
+ * @pass_bp:	the guest may execute the INT3 at its rip
+ */
+struct slat_debug {
+	u32 control;
+	u64 dr[4];
+	u64 dr7;
+	bool stepped;
+	bool pass_bp;
+};
+
+/**
+ * slat_debug_set() - KVM_SET_GUEST_DEBUG
+ * Return: 0; -EINVAL: unknown bits; -EBUSY: an exception to inject, but one is
+ * pending already.
+ */
+int slat_debug_set(struct slat_vcpu *vcpu, const struct kvm_guest_debug *debug);
+
+/** slat_debug_exit() - tell the VMM of SLAT_EXIT_DEBUG.  Return: 0 */
+int slat_debug_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit);
+
+/**
+ * slat_debug_stepped() - has software completed an instruction that is traced?
+ * Return: true, and vcpu->run is filled in.
+ */
+bool slat_debug_stepped(struct slat_vcpu *vcpu);
+
+/**
+ * slat_debug_mov() - execute a MOV of a debug register while the VMM debugs
+ * @nr:		of the debug register
+ * @value:	to write, or NULL
+ * @result:	out: what was read
+ *
+ * Return: 0, or the vector of the exception to raise.
+ */
+int slat_debug_mov(struct slat_vcpu *vcpu, unsigned int nr, const u64 *value, u64 *result);
+
+#endif

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * B1: MONITOR and MWAIT, which do nothing, and the quirks of KVM that a VMM can
+ * do without.
+ */
+#include "harness.h"
+
+#define MSR_MISC_ENABLE	0x1a0u
+#define MWAIT		(1ul << 18)
+
+VM_FIXTURE(quirk);
+
+static int try_disable(struct vm *vm, uint32_t cap, uint64_t quirks)
+{
+	struct kvm_enable_cap enable = { .cap = cap, .args = { quirks } };
+
+	return try_ioctl_ptr(vm->fd, KVM_ENABLE_CAP, &enable);
+}
+
+static void guest_idles(uint64_t unused)
+{
+	uint32_t eax = 1, ecx = 0;
+
+	for (;;) {
+		guest_report(1, guest_try("mov %%rsp, %%rax\n\txor %%ecx, %%ecx\n\t"
+					  "xor %%edx, %%edx\n\tmonitor").vector);
+		guest_report(2, guest_try("xor %%eax, %%eax\n\txor %%ecx, %%ecx\n\t"
+					  "mwait").vector);
+		eax = 1;
+		asm volatile("cpuid" : "+a"(eax), "+c"(ecx) : : "ebx", "edx");
+		guest_report(3, ecx & 1 << 3);
+	}
+}
+
+static void expect_idle(struct __test_metadata *_metadata, struct vcpu *vcpu,
+			uint64_t vector, bool cpuid)
+{
+	EXPECT_EQ(vector, vcpu_await(vcpu, 1));
+	EXPECT_EQ(vector, vcpu_await(vcpu, 2));
+	EXPECT_EQ(cpuid ? 1 << 3 : 0, vcpu_await(vcpu, 3));
+}
+
+TEST_F(quirk, mwait)
+{
+	const uint64_t never_ud = KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS;
+	const uint64_t no_mwait = KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT;
+	struct vcpu *vcpu = self->vcpu;
+
+	guest_enter_c(vcpu, guest_idles, 0);
+	expect_idle(_metadata, vcpu, NO_FAULT, false);
+	ASSERT_EQ(0, try_disable(self->vm, KVM_CAP_DISABLE_QUIRKS2, never_ud));
+	expect_idle(_metadata, vcpu, UD_VECTOR, false);
+	ASSERT_EQ(0, try_disable(self->vm, KVM_CAP_DISABLE_QUIRKS2,
+				 never_ud | no_mwait));
+	expect_idle(_metadata, vcpu, UD_VECTOR, false);
+	vcpu_set_msr(vcpu, MSR_MISC_ENABLE, MWAIT);
+	expect_idle(_metadata, vcpu, NO_FAULT, true);
+	vcpu_set_msr(vcpu, MSR_MISC_ENABLE, 0);
+	expect_idle(_metadata, vcpu, UD_VECTOR, false);
+	ASSERT_EQ(0, try_disable(self->vm, KVM_CAP_DISABLE_QUIRKS, 0));
+	expect_idle(_metadata, vcpu, NO_FAULT, false);
+}
+
+GUEST_CODE(code_7e, 64,
+	"	out %al, $0x7e\n"
+	"	out %al, $0x7e\n");
+
+TEST_F(quirk, out_7e)
+{
+	struct kvm_regs regs;
+
+	vm_load(self->vm, VM_CODE_GPA, code_7e, code_7e_end);
+	guest_enter_long(self->vcpu, VM_CODE_GPA, 0);
+	vcpu_run_to(self->vcpu, KVM_EXIT_IO);
+	vcpu_get_regs(self->vcpu, &regs);
+	EXPECT_EQ(VM_CODE_GPA + 2, regs.rip);
+	ASSERT_EQ(0, try_disable(self->vm, KVM_CAP_DISABLE_QUIRKS2,
+				 KVM_X86_QUIRK_OUT_7E_INC_RIP));
+	vcpu_run_to(self->vcpu, KVM_EXIT_IO);
+	vcpu_get_regs(self->vcpu, &regs);
+	EXPECT_EQ(VM_CODE_GPA + 2, regs.rip);
+}
+
+TEST_F(quirk, refusals)
+{
+	const uint32_t known = slat_check_extension(KVM_CAP_DISABLE_QUIRKS2);
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		const bool is_known = i < 32 && (known & 1u << i);
+
+		EXPECT_EQ(is_known ? 0 : -EINVAL,
+			  try_disable(self->vm, KVM_CAP_DISABLE_QUIRKS2,
+				      1ul << i));
+	}
+}
+
+SLAT_HARNESS_MAIN
