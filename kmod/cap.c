@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KVM_ENABLE_CAP: what a VMM switches on for a VM. */
 #include <linux/kvm.h>
+#include <uapi/linux/kvm_para.h>
 
 #include "cap.h"
+#include "hypercall.h"
 #include "state.h"
 #include "vcpu.h"
 
@@ -34,6 +36,11 @@ int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap)
 		if (cap->args[0] & ~(u64)EXIT_REASONS)
 			return -EINVAL;
 		WRITE_ONCE(vm->user_msrs, cap->args[0]);
+		return 0;
+	case KVM_CAP_EXIT_HYPERCALL:
+		if (cap->args[0] & ~(u64)SLAT_HYPERCALL_EXITS)
+			return -EINVAL;
+		WRITE_ONCE(vm->hypercall_exits, cap->args[0]);
 		return 0;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (cap->args[0] & ~(u64)SLAT_QUIRKS)

@@ -12,6 +12,7 @@
 #ifdef CONFIG_KVM_XFER_TO_GUEST_WORK
 #include <linux/entry-kvm.h>
 #endif
+#include <linux/eventfd.h>
 #include <linux/sched/signal.h>
 #include <asm/fpu/api.h>
 #include <asm/mce.h>
@@ -29,6 +30,20 @@ static inline bool slat_immediate_exit(const struct kvm_run *run)
 #else
 	return READ_ONCE(run->immediate_exit);
 #endif
+}
+
+/* It lost its count, which was always 1; the types tell which one this is. */
+static inline void slat_eventfd_signal(struct eventfd_ctx *ctx)
+{
+	typedef __u64 counting(struct eventfd_ctx *ctx, __u64 n);
+	typedef void plain(struct eventfd_ctx *ctx);
+	const bool counts = __builtin_types_compatible_p(typeof(eventfd_signal), counting);
+	void *signal = eventfd_signal;
+
+	if (counts)
+		((counting *)signal)(ctx, 1);
+	else
+		((plain *)signal)(ctx);
 }
 
 /**

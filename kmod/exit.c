@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What follows from each reason why the guest stopped. */
 #include <linux/string.h>
-#include <uapi/linux/kvm_para.h>
 #include <asm/traps.h>
 
 #include "access.h"
 #include "fault.h"
+#include "hypercall.h"
 #include "vcpu.h"
 
 int slat_exit_internal_error(struct slat_vcpu *vcpu, u32 suberror, const u8 *bytes,
@@ -100,14 +100,6 @@ static int do_cr8(struct slat_vcpu *vcpu, const struct slat_insn *insn)
 	return 0;
 }
 
-/* No hypercall is known; KVM's answers for that. */
-static void do_hypercall(struct slat_vcpu *vcpu)
-{
-	const struct slat_mode *mode = &vcpu->mode;
-
-	vcpu->gpr[SLAT_RAX] = mode->cpl ? -KVM_EPERM : -KVM_ENOSYS;
-}
-
 /* A guest that idles this way goes on at once: KVM's answer, too. */
 static bool has_mwait(struct slat_vcpu *vcpu)
 {
@@ -160,9 +152,6 @@ static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit,
 		return do_cr4(vcpu, insn);
 	case SLAT_EXIT_CR8:
 		return do_cr8(vcpu, insn);
-	case SLAT_EXIT_HYPERCALL:
-		do_hypercall(vcpu);
-		return 0;
 	default:
 		return 0;	/* HLT and what does nothing */
 	}
@@ -238,6 +227,8 @@ static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	if (execute(vcpu, exit, &insn))
 		return inject(vcpu, X86_TRAP_GP, true);
 	slat_vcpu_skip(vcpu, next_rip);
+	if (exit->reason == SLAT_EXIT_HYPERCALL)
+		return slat_hypercall(vcpu);
 	return tell(vcpu, exit, old_cr8);
 }
 

@@ -11,6 +11,7 @@
 
 #include "entry.h"
 #include "hw.h"
+#include "ioevent.h"
 #include "vcpu.h"
 
 /* QEMU once relied on rip being behind OUT to this port at the exit; KVM keeps it so. */
@@ -63,6 +64,11 @@ static int register_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	io->next_rip = exit->next_rip;
 	io->size = exit->io.size;
 	io->count = 1;
+	if (!exit->io.in && slat_ioevent_write(vcpu->vm, true, exit->io.port, io->size,
+					       value & slat_size_mask(io->size))) {
+		slat_vcpu_skip(vcpu, io->next_rip);
+		return 1;
+	}
 	memcpy(vcpu->io_page, &value, io->size);
 	if (exit->io.in)
 		vcpu->complete = complete_in;

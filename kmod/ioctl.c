@@ -11,9 +11,11 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include <uapi/linux/kvm_para.h>
 #include <uapi/linux/slat.h>
 
 #include "cap.h"
+#include "hypercall.h"
 #include "ioctl.h"
 #include "regs.h"
 #include "slot.h"
@@ -42,6 +44,8 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_VCPU_EVENTS:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_SREGS2:
+	case KVM_CAP_IOEVENTFD:
+	case KVM_CAP_IOEVENTFD_NO_LENGTH:
 	case KVM_CAP_SET_GUEST_DEBUG:
 	case KVM_CAP_DISABLE_QUIRKS:
 	case KVM_CAP_GET_TSC_KHZ:
@@ -56,6 +60,8 @@ static int check_extension(unsigned long cap)
 		return 1;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return SLAT_DEBUG_CONTROL;
+	case KVM_CAP_EXIT_HYPERCALL:
+		return SLAT_HYPERCALL_EXITS;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		return SLAT_QUIRKS;
 	case KVM_CAP_XCRS:

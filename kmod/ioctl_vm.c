@@ -3,6 +3,7 @@
 #include <linux/uaccess.h>
 
 #include "cap.h"
+#include "ioevent.h"
 #include "ioctl.h"
 #include "vcpu.h"
 
@@ -56,6 +57,13 @@ static long set_gsi_routing(const void __user *user)
 	return copy_from_user(&routing, user, sizeof(routing)) ? -EFAULT : -EINVAL;
 }
 
+static long set_ioevent(struct slat_vm *vm, const void __user *user)
+{
+	struct kvm_ioeventfd args;
+
+	return copy_from_user(&args, user, sizeof(args)) ? -EFAULT : slat_ioevent_set(vm, &args);
+}
+
 long slat_ioctl_vm(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
@@ -65,6 +73,8 @@ long slat_ioctl_vm(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 		return enable_cap(vm, user);
 	case KVM_X86_SET_MSR_FILTER:
 		return slat_ioctl_msr_filter(vm, user);
+	case KVM_IOEVENTFD:
+		return set_ioevent(vm, user);
 	case KVM_SET_TSS_ADDR:
 		return set_tss_addr(arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:

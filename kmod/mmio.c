@@ -17,6 +17,7 @@
  * whole is not atomic when a device takes part in it.
  */
 #include "mmio.h"
+#include "ioevent.h"
 
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -410,14 +411,17 @@ static void commit_registers(struct slat_vcpu *vcpu, const struct outcome *out)
 static int write_mmio(struct slat_vcpu *vcpu)
 {
 	struct slat_mmio *mmio = &vcpu->mmio;
-	struct slat_mmio_piece *piece = next_piece(mmio, SLAT_W);
-	u64 data = 0;
+	struct slat_mmio_piece *piece;
 
-	if (!piece)
-		return GO_ON;
-	piece->access &= ~SLAT_W;
-	memcpy(&data, write_data(mmio, piece), piece->len);
-	return exit_to_vmm(vcpu, piece, data, complete_write, true);
+	while ((piece = next_piece(mmio, SLAT_W))) {
+		u64 data = 0;
+
+		piece->access &= ~SLAT_W;
+		memcpy(&data, write_data(mmio, piece), piece->len);
+		if (!slat_ioevent_write(vcpu->vm, false, piece->gpa, piece->len, data))
+			return exit_to_vmm(vcpu, piece, data, complete_write, true);
+	}
+	return GO_ON;
 }
 
 /* From the first piece that was not read yet to the first write for the VMM, or the end. */

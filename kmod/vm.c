@@ -10,6 +10,7 @@
 #include <uapi/linux/slat.h>
 
 #include "hw.h"
+#include "ioevent.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -194,6 +195,7 @@ struct slat_vm *slat_vm_create(void)
 	mutex_init(&vm->lock);
 	xa_init(&vm->vcpus);
 	spin_lock_init(&vm->tsc.lock);
+	INIT_LIST_HEAD(&vm->ioevents);
 	mmu_init(&vm->mmu);
 
 	ret = slat_slots_init(vm);
@@ -247,6 +249,7 @@ static void destroy(struct slat_vm *vm)
 	slat_view_destroy(&vm->base);
 	slat_slots_destroy(vm);
 	slat_msr_filter_free(vm);
+	slat_ioevents_free(vm);
 	kfree(vm);
 }
 

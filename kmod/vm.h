@@ -34,6 +34,9 @@ struct slat_stats;
  * @base:	view 0
  * @max_vcpu_ids: ids are below it, 0: not settled; under @lock
  * @boot_cpu_id: the vCPU that boots; under @lock
+ * @ioevents:	doorbells, changed under @lock, read under RCU
+ * @nr_ioevents: entries of @ioevents, under @lock
+ * @hypercall_exits: hypercalls that the VMM wants, a bit each
  * @quirks_off:	KVM_X86_QUIRK_* that the VMM does without
  * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT
  * @msr_filter:	what the guest may access of its MSRs, NULL: all; set under @lock,
@@ -59,6 +62,9 @@ struct slat_vm {
 	struct slat_view base;
 	u32 max_vcpu_ids;
 	u32 boot_cpu_id;
+	struct list_head ioevents;
+	unsigned int nr_ioevents;
+	u32 hypercall_exits;
 	u32 quirks_off;
 	bool triple_fault_event;
 	struct slat_msr_filter __rcu *msr_filter;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/uaccess.h>
 
+#include "ioevent.h"
 #include "vcpu_shim.h"
 
 unsigned int shim_lost_races;
@@ -49,6 +50,12 @@ int slat_exit_internal_error(struct slat_vcpu *vcpu, u32 suberror, const u8 *byt
 	vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	vcpu->run->internal.suberror = suberror;
 	return 0;
+}
+
+/* No doorbells here. */
+bool slat_ioevent_write(struct slat_vm *vm, bool pio, u64 addr, unsigned int len, u64 value)
+{
+	return false;
 }
 
 static void get_segment(struct slat_vcpu *vcpu, struct kvm_segment *segment, unsigned int nr)

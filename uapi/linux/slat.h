@@ -34,9 +34,14 @@
  *                            until dirty logging is built.
  *   KVM_ENABLE_CAP           KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_MAX_VCPU_ID,
  *                            KVM_CAP_X86_TRIPLE_FAULT_EVENT,
- *                            KVM_CAP_DISABLE_QUIRKS, KVM_CAP_DISABLE_QUIRKS2.
+ *                            KVM_CAP_DISABLE_QUIRKS, KVM_CAP_DISABLE_QUIRKS2,
+ *                            KVM_CAP_EXIT_HYPERCALL.
  *                            -EINVAL: another one, flags, or arguments that it
  *                            does not take
+ *   KVM_IOEVENTFD            ports and memory.  -EINVAL: unknown flags, a length
+ *                            that is none of a write, data to match without one;
+ *                            -EEXIST: overlaps another one; -ENOENT: nothing to
+ *                            take away; -ENOSPC: more than 1000
  *   KVM_SET_TSS_ADDR, KVM_SET_IDENTITY_MAP_ADDR
  *                            without effect on SVM.  -EINVAL: above 4G less three
  *                            pages; after the first vCPU
