@@ -149,7 +149,7 @@ cp "$build/$kernel/slat.ko" "$work/"
 
 if [ ${#chosen[@]} = 0 ] && [ "${UNIT:-}" != no ]; then
 	host "splat scan" "$scripts/check-splats.sh" --self-test || true
-	make -s --no-print-directory -C "$top/selftests/unit" OUTPUT="$build/unit" \
+	make -s --no-print-directory -j"$jobs" -C "$top/selftests/unit" OUTPUT="$build/unit" \
 		KSFT="$("$scripts/kselftest.sh")" check > "$work/unit" 2>&1 && rc=0 || rc=$?
 	tap < "$work/unit"
 	[ "$rc" = 0 ] || grep -q '^not ok' "$work/unit" || { cat "$work/unit"; fail "unit tests do not build"; }

@@ -6,6 +6,7 @@
 
 function result(kind, name) {
 	print kind, name >> RESULTS
+	fflush(RESULTS)	# other machines write there, too
 	count[kind]++
 }
 
