@@ -233,12 +233,12 @@ static int run_guest(struct slat_vcpu *vcpu)
 			return 0;
 		if (READ_ONCE(vcpu->run->request_interrupt_window) && slat_inject_irq_ready(vcpu))
 			return irq_window_open(vcpu);
-		if (slat_guest_work())
-			return interrupted(vcpu);
-		if (enter(vcpu, &exit))
-			ret = 1;
-		else
+		if (!enter(vcpu, &exit))
 			ret = slat_exit_handle(vcpu, &exit);
+		else if (slat_guest_work())
+			return interrupted(vcpu);
+		else
+			ret = 1;
 	} while (ret > 0);
 	return ret;
 }
