@@ -32,6 +32,16 @@ static inline bool slat_immediate_exit(const struct kvm_run *run)
 #endif
 }
 
+/* What was a field of its own is a flag now, at the same place. */
+static inline void slat_hypercall_set_mode(struct kvm_run *run, bool is_64)
+{
+#ifdef KVM_EXIT_HYPERCALL_LONG_MODE
+	run->hypercall.flags = is_64 ? KVM_EXIT_HYPERCALL_LONG_MODE : 0;
+#else
+	run->hypercall.longmode = is_64;
+#endif
+}
+
 /* It lost its count, which was always 1; the types tell which one this is. */
 static inline void slat_eventfd_signal(struct eventfd_ctx *ctx)
 {

@@ -34,7 +34,7 @@ static int map_gpa_range(struct slat_vcpu *vcpu, const u64 args[3], bool is_64)
 	memset(&run->hypercall, 0, sizeof(run->hypercall));
 	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
 	memcpy(run->hypercall.args, args, 3 * sizeof(args[0]));
-	run->hypercall.longmode = is_64;
+	slat_hypercall_set_mode(run, is_64);
 	vcpu->complete = complete_call;
 	return 0;
 }
