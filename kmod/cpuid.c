@@ -24,10 +24,10 @@
 			 F(AVX512BW) | F(AVX512VL))
 #define LEAF7_ECX	(F(AVX512VBMI) | F(UMIP) | F(AVX512_VBMI2) | F(GFNI) | F(VAES) | \
 			 F(VPCLMULQDQ) | F(AVX512_VNNI) | F(AVX512_BITALG) | \
-			 F(AVX512_VPOPCNTDQ) | F(LA57))
+			 F(AVX512_VPOPCNTDQ) | F(LA57) | F(RDPID))
 #define LEAF7_EDX	(F(FSRM))
 #define EXT1_EDX	((LEAF1_EDX & 0x0183f3ff) | F(SYSCALL) | F(NX) | F(MMXEXT) | \
-			 F(FXSR_OPT) | F(GBPAGES) | F(LM))
+			 F(FXSR_OPT) | F(GBPAGES) | F(RDTSCP) | F(LM))
 #define EXT1_ECX	(F(LAHF_LM) | F(CR8_LEGACY) | F(ABM) | F(SSE4A) | F(MISALIGNSSE) | \
 			 F(3DNOWPREFETCH))
 #define EXT7_EDX	(F(CONSTANT_TSC))
@@ -388,6 +388,9 @@ void slat_cpuid_set(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, un
 		.cr4 = guest_cr4(vcpu),
 		.efer = guest_efer(vcpu),
 		.phys_bits = guest_phys_bits(vcpu),
+		.rdtscp = guest_has(vcpu, 0x80000001, 3, F(RDTSCP)),
+		.tsc_aux = guest_has(vcpu, 0x80000001, 3, F(RDTSCP)) ||
+			   guest_has(vcpu, 7, 2, F(RDPID)),
 	};
 }
 

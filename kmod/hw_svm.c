@@ -34,6 +34,7 @@
  * @serial:	of the vCPU that ran last
  * @xcr0:	the host's
  * @xss:	the host's
+ * @tsc_aux:	the host's
  */
 struct svm_cpu {
 	void *hsave;
@@ -43,6 +44,7 @@ struct svm_cpu {
 	u64 serial;
 	u64 xcr0;
 	u64 xss;
+	u64 tsc_aux;
 };
 
 /**
@@ -225,6 +227,9 @@ static int svm_cpu_enable(void)
 	sc->next_asid = max_asid + 1;
 	sc->serial = 0;
 	sc->xcr0 = boot_cpu_has(X86_FEATURE_XSAVE) ? xgetbv(XCR_XFEATURE_ENABLED_MASK) : 0;
+	sc->tsc_aux = 0;
+	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
+		rdmsrl(MSR_TSC_AUX, sc->tsc_aux);
 	sc->xss = 0;
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
 		rdmsrl(MSR_IA32_XSS, sc->xss);
@@ -683,6 +688,12 @@ static void restore_xstate(struct slat_vcpu *vcpu, const struct svm_cpu *sc)
 		wrmsrl(MSR_IA32_XSS, sc->xss);
 }
 
+/* TSC_AUX tells user programs, the host's and the guest's, which CPU they run on. */
+static bool other_tsc_aux(const struct slat_vcpu *vcpu, const struct svm_cpu *sc)
+{
+	return vcpu->limits.tsc_aux && vcpu->msrs.tsc_aux != sc->tsc_aux;
+}
+
 static noinstr void switch_worlds(struct slat_vcpu *vcpu, u64 vmcb_pa, u64 host_pa)
 {
 	guest_state_enter_irqoff();
@@ -716,7 +727,11 @@ static void run_once(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	else if (svm->dr_live)
 		load_debug_registers(vcpu->dr);
 	load_xstate(vcpu, sc);
+	if (other_tsc_aux(vcpu, sc))
+		wrmsrl(MSR_TSC_AUX, vcpu->msrs.tsc_aux);
 	switch_worlds(vcpu, __pa(svm->vmcb), host_pa);
+	if (other_tsc_aux(vcpu, sc))
+		wrmsrl(MSR_TSC_AUX, sc->tsc_aux);
 	restore_xstate(vcpu, sc);
 	if (with_vmm_breakpoints(svm))
 		forget_debug_registers();
@@ -926,6 +941,8 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 		svm->passed_bp = vcpu->debug.pass_bp;
 		update_debug(vcpu, svm);
 	}
+	__assign_bit(INTERCEPT_RDTSCP, (unsigned long *)control->intercepts,
+		     !vcpu->limits.rdtscp);
 	inject(vcpu, svm);
 	begin_debug(vcpu, svm, &guest);
 

@@ -44,6 +44,7 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_VCPU_EVENTS:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_SREGS2:
+	case KVM_CAP_X86_ROBUST_SINGLESTEP:
 	case KVM_CAP_IOEVENTFD:
 	case KVM_CAP_IOEVENTFD_NO_LENGTH:
 	case KVM_CAP_SET_GUEST_DEBUG:
@@ -139,6 +140,7 @@ out:
 
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	struct slat_msr_list msr_list;
 	void __user *user = (void __user *)arg;
 
 	switch (cmd) {
@@ -153,7 +155,8 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KVM_GET_SUPPORTED_CPUID:
 		return get_supported_cpuid(user);
 	case KVM_GET_MSR_INDEX_LIST:
-		return slat_ioctl_msr_list(&slat_msr_list, user);
+		msr_list = slat_msr_list();
+		return slat_ioctl_msr_list(&msr_list, user);
 	case KVM_GET_MSR_FEATURE_INDEX_LIST:
 		return slat_ioctl_msr_list(&slat_msr_feature_list, user);
 	case KVM_GET_MSRS:

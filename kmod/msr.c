@@ -215,6 +215,16 @@ static void set_tsc_adjust(struct slat_vcpu *vcpu, u64 value, bool guest)
 	vcpu->msrs.tsc_adjust = value;
 }
 
+static bool host_has_tsc_aux(void)
+{
+	return boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
+}
+
+static bool has_tsc_aux(struct slat_vcpu *vcpu, bool guest)
+{
+	return guest ? vcpu->limits.tsc_aux : host_has_tsc_aux();
+}
+
 static int set_misc_enable(struct slat_vcpu *vcpu, u64 value, bool guest)
 {
 	const u64 read_only = MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL |
@@ -360,6 +370,9 @@ int slat_msr_get(struct slat_vcpu *vcpu, u32 index, u64 *value, bool guest)
 	case MSR_IA32_APICBASE:
 		*value = vcpu->apic_base;
 		return 0;
+	case MSR_TSC_AUX:
+		*value = vcpu->msrs.tsc_aux;
+		return has_tsc_aux(vcpu, guest) ? 0 : -EINVAL;
 	}
 	ret = slat_hw->get_msr(vcpu, index, value);
 	return ret == -ENOENT ? get_rest(vcpu, index, value, guest) : ret;
@@ -396,6 +409,11 @@ int slat_msr_set(struct slat_vcpu *vcpu, u32 index, u64 value, bool guest)
 		return 0;
 	case MSR_IA32_APICBASE:
 		return set_apic_base(vcpu, value);
+	case MSR_TSC_AUX:
+		if (!has_tsc_aux(vcpu, guest))
+			return -EINVAL;
+		vcpu->msrs.tsc_aux = value;
+		return 0;
 	case MSR_IA32_CR_PAT:
 		if (!slat_pat_valid(value))
 			return -EINVAL;
@@ -441,9 +459,14 @@ static const u32 list[] = {
 	MSR_IA32_TSC, MSR_IA32_CR_PAT, MSR_VM_HSAVE_PA,
 	MSR_IA32_TSC_ADJUST, MSR_IA32_MISC_ENABLE, MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL,
 	MSR_IA32_POWER_CTL, MSR_IA32_UCODE_REV, MSR_K7_HWCR,
+	MSR_TSC_AUX,	/* not everywhere, hence the last */
 };
 
 static const u32 feature_list[] = { MSR_AMD64_DE_CFG, MSR_IA32_UCODE_REV };
 
-const struct slat_msr_list slat_msr_list = { list, ARRAY_SIZE(list) };
+struct slat_msr_list slat_msr_list(void)
+{
+	return (struct slat_msr_list) { list, ARRAY_SIZE(list) - !host_has_tsc_aux() };
+}
+
 const struct slat_msr_list slat_msr_feature_list = { feature_list, ARRAY_SIZE(feature_list) };

@@ -42,6 +42,7 @@ struct slat_mce {
 
 /**
  * struct slat_msrs - MSRs without a meaning to the CPU that runs the guest
+ * @tsc_aux:	what RDTSCP and RDPID read
  * @tsc_adjust:	how far the guest moved its TSC
  * @misc_enable: of Intel's CPUs, but KVM has it everywhere
  * @ucode_rev:	microcode revision
@@ -56,6 +57,7 @@ struct slat_mce {
  * @mce:	machine checks
  */
 struct slat_msrs {
+	u32 tsc_aux;
 	u64 tsc_adjust;
 	u64 misc_enable;
 	u64 ucode_rev;
@@ -156,7 +158,8 @@ struct slat_msr_list {
 	u32 nr;
 };
 
-extern const struct slat_msr_list slat_msr_list;
+/** slat_msr_list() - the MSRs that a VMM has to move on this machine */
+struct slat_msr_list slat_msr_list(void);
 extern const struct slat_msr_list slat_msr_feature_list;
 
 /* The TSC: the host's plus an offset. */

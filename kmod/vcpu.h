@@ -42,11 +42,15 @@ struct slat_vcpu_stats {
  * struct slat_limits - what the guest's CPUID and the host's CPU allow together
  * @cr4:	bits of CR4 that may be set
  * @efer:	bits of EFER that the guest may set; the VMM is bound by the host's alone
+ * @tsc_aux:	RDTSCP or RDPID is there
+ * @rdtscp:	RDTSCP is
  * @phys_bits:	width of the guest's physical addresses, 32..52
  */
 struct slat_limits {
 	u64 cr4;
 	u64 efer;
+	bool tsc_aux;
+	bool rdtscp;
 	unsigned int phys_bits;
 };
 

@@ -347,4 +347,69 @@ TEST_F(kept, tscs_agree)
 	vcpu_destroy(other);
 }
 
+/* --- TSC_AUX */
+
+static uint32_t rdtscp_aux(void)
+{
+	uint32_t aux;
+
+	asm volatile("rdtscp" : "=c"(aux) : : "eax", "edx");
+	return aux;
+}
+
+static void guest_tsc_aux(uint64_t unused)
+{
+	guest_report(1, rdtscp_aux());
+	guest_wrmsr(MSR_TSC_AUX, 0x1234);
+	guest_report(2, rdtscp_aux());
+	guest_report(3, guest_rdmsr(MSR_TSC_AUX));
+}
+
+TEST_F(kept, tsc_aux)
+{
+	struct vcpu *vcpu = self->vcpu;
+
+	if (!(slat_cpuid(0x80000001, 0)->edx & 1u << 27))
+		SKIP(return, "no RDTSCP");
+	vcpu_set_msr(vcpu, MSR_TSC_AUX, 0x77777777);
+	guest_enter_c(vcpu, guest_tsc_aux, 0);
+	EXPECT_EQ(0x77777777, vcpu_await(vcpu, 1));
+	EXPECT_NE(0x77777777, rdtscp_aux());
+	EXPECT_EQ(0x1234, vcpu_await(vcpu, 2));
+	EXPECT_NE(0x1234, rdtscp_aux());
+	EXPECT_EQ(0x1234, vcpu_await(vcpu, 3));
+	EXPECT_EQ(0x1234, vcpu_get_msr(vcpu, MSR_TSC_AUX));
+}
+
+/*
+ * A guest that was not told of it does not have it. QEMU's emulated CPU cannot
+ * intercept RDTSCP, so only the MSR is looked at.
+ */
+static void guest_no_tsc_aux(uint64_t unused)
+{
+	guest_report(2, guest_try("mov $0xc0000103, %%ecx\n\trdmsr").vector);
+}
+
+TEST_F(kept, no_tsc_aux)
+{
+	struct kvm_cpuid2 *all = slat_supported_cpuid(), *cpuid;
+	struct vcpu *vcpu = vcpu_create_bare(self->vm, 1);
+	const size_t size = sizeof(*all) + all->nent * sizeof(all->entries[0]);
+	unsigned int i;
+
+	cpuid = malloc(size);
+	memcpy(cpuid, all, size);
+	for (i = 0; i < cpuid->nent; i++) {
+		if (cpuid->entries[i].function == 0x80000001)
+			cpuid->entries[i].edx &= ~(1u << 27);
+		if (cpuid->entries[i].function == 7)
+			cpuid->entries[i].ecx &= ~(1u << 22);
+	}
+	vcpu_set_cpuid(vcpu, cpuid);
+	guest_enter_c(vcpu, guest_no_tsc_aux, 0);
+	EXPECT_EQ(GP_VECTOR, vcpu_await(vcpu, 2));
+	free(cpuid);
+	vcpu_destroy(vcpu);
+}
+
 SLAT_HARNESS_MAIN
