@@ -203,8 +203,8 @@ FIXTURE_SETUP(inject)
 	struct context *context = &self->context;
 
 	if (!injection_setup())
-		SKIP(return, "no fault injection in this kernel");
-	watchdog_start(28);
+		return;
+	watchdog_start(25 * time_scale());
 	context->vm = vm_create();
 	context->vcpu = vcpu_create(context->vm, 0);
 	context->mem = mem_alloc(SIZE);
@@ -215,6 +215,8 @@ FIXTURE_SETUP(inject)
 
 FIXTURE_TEARDOWN(inject)
 {
+	if (!self->context.vm)
+		return;
 	vcpu_destroy(self->context.vcpu);
 	vm_destroy(self->context.vm);
 }
@@ -257,30 +259,40 @@ static unsigned int fail_each(struct __test_metadata *_metadata,
 	return failures;
 }
 
-TEST_F(inject, create_vm)
+#define NEED_INJECTION()						\
+	do {								\
+		if (!self->context.vm)					\
+			SKIP(return, "no fault injection in this kernel"); \
+	} while (0)
+
+SLOW_TEST(inject, create_vm)
 {
+	NEED_INJECTION();
 	EXPECT_LT(3, fail_each(_metadata, &self->context, create_vm, NULL));
 }
 
-TEST_F(inject, create_vcpu)
+SLOW_TEST(inject, create_vcpu)
 {
+	NEED_INJECTION();
 	EXPECT_LT(3, fail_each(_metadata, &self->context, create_vcpu, NULL));
 }
 
-TEST_F(inject, slots)
+SLOW_TEST(inject, slots)
 {
 	struct context *context = &self->context;
 
+	NEED_INJECTION();
 	EXPECT_LT(1, fail_each(_metadata, context, create_slot, delete_slot));
 	ASSERT_EQ(0, create_slot(context));
 	EXPECT_LT(1, fail_each(_metadata, context, move_slot, NULL));
 	EXPECT_LT(0, fail_each(_metadata, context, delete_slot, create_slot));
 }
 
-TEST_F(inject, vcpu_state)
+SLOW_TEST(inject, vcpu_state)
 {
 	struct context *context = &self->context;
 
+	NEED_INJECTION();
 	EXPECT_LT(5, fail_each(_metadata, context, vcpu_state, NULL));
 	EXPECT_LT(3, fail_each(_metadata, context, vcpu_msrs, NULL));
 	EXPECT_LT(1, fail_each(_metadata, context, set_cpuid, NULL));
@@ -292,13 +304,14 @@ TEST_F(inject, vcpu_state)
  * A fault of the guest that cannot be served ends KVM_RUN, and the guest takes
  * it again. Its writes all arrive, once.
  */
-TEST_F(inject, run)
+SLOW_TEST(inject, run)
 {
 	struct context *context = &self->context;
 	unsigned int nth, failures = 0, i;
 	bool was_hit = true;
 	int ret;
 
+	NEED_INJECTION();
 	guest_enter_c(context->vcpu, guest_walk, 0);
 	ASSERT_EQ(1, vcpu_await(context->vcpu, 1));
 	for (nth = 1; was_hit && nth < NTH_MAX; nth++) {

@@ -31,7 +31,7 @@ FIXTURE_SETUP(parallel)
 {
 	unsigned int i;
 
-	watchdog_start(25);
+	watchdog_start(25 * time_scale());
 	self->vm = vm_create();
 	vm_make_play_tables(self->vm);
 	self->mem = mem_alloc(SIZE);
@@ -117,7 +117,7 @@ static void shake(void *mem, unsigned int i)
 	}
 }
 
-TEST_F(parallel, same_pages)
+SLOW_TEST(parallel, same_pages)
 {
 	unsigned int i;
 
@@ -149,7 +149,7 @@ static void *shake_on(void *arg)
 }
 
 /* Slots that the guest does not touch come and go: it must not notice. */
-TEST_F(parallel, slots_come_and_go)
+SLOW_TEST(parallel, slots_come_and_go)
 {
 	struct shaker shaker = { .mem = self->mem };
 	void *other = mem_alloc(SIZE);
@@ -203,7 +203,7 @@ static bool holds_only(const uint64_t *mem, unsigned int vcpus)
 	return true;
 }
 
-TEST_F(parallel, slot_deleted_under_all)
+SLOW_TEST(parallel, slot_deleted_under_all)
 {
 	uint64_t *mem[2] = { self->mem, mem_alloc(SIZE) }, *before;
 	struct slat_stats stats;

@@ -12,6 +12,8 @@
 #include "harness.h"
 #include "worker.h"
 
+SLOW_TESTS(swap);
+
 #define PAGES		64
 #define SIZE		(PAGES * PAGE_SIZE)
 #define ROUNDS		300
@@ -51,7 +53,7 @@ static long swapped_out(void)
 	return file_field("/proc/vmstat", "pswpout");
 }
 
-TEST(under_a_mixing_guest)
+SLOW_TEST(swap, under_a_mixing_guest)
 {
 	struct play play;
 	long before;
@@ -71,7 +73,7 @@ TEST(under_a_mixing_guest)
 }
 
 /* Page after page, so that the guest meets each state in between. */
-TEST(page_by_page)
+SLOW_TEST(swap, page_by_page)
 {
 	struct play play;
 	int i;
@@ -86,7 +88,7 @@ TEST(page_by_page)
 }
 
 /* Out, in by a read of the host, written by the guest only, out again. */
-TEST(guest_alone_writes)
+SLOW_TEST(swap, guest_alone_writes)
 {
 	uint64_t *mem, i;
 	struct play play;
@@ -118,7 +120,7 @@ TEST(guest_alone_writes)
  * The host's entry is writable and clean after MADV_FREE. Only the guest's
  * dirty bit then keeps reclaim from dropping the page.
  */
-TEST(dirty_in_the_nested_tables_only)
+SLOW_TEST(swap, dirty_in_the_nested_tables_only)
 {
 	uint64_t *mem, i;
 	struct play play;
@@ -161,7 +163,7 @@ static void cgroup_leave(void)
 	rmdir(CGROUP);
 }
 
-TEST(short_of_memory)
+SLOW_TEST(swap, short_of_memory)
 {
 	struct play play;
 

@@ -11,6 +11,8 @@
 #include "harness.h"
 #include "worker.h"
 
+SLOW_TESTS(thp);
+
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
@@ -52,7 +54,7 @@ static void small_pages(void *mem, size_t size)
 	REQUIRE(!madvise(mem, size, MADV_NOHUGEPAGE), "no small pages");
 }
 
-TEST(collapsed_and_split)
+SLOW_TEST(thp, collapsed_and_split)
 {
 	unsigned int i, huge = 0;
 	struct play play;
@@ -92,7 +94,7 @@ static void *map_huge_at(void *at)
 }
 
 /* Part of a huge page goes; the guest sees zeros there and the rest stays. */
-TEST(part_thrown_away)
+SLOW_TEST(thp, part_thrown_away)
 {
 	struct play play;
 	unsigned int i, huge = 0;
@@ -125,7 +127,7 @@ TEST(part_thrown_away)
 
 /* --- hugetlbfs */
 
-TEST(hugetlb)
+SLOW_TEST(thp, hugetlb)
 {
 	long was = file_number("/proc/sys/vm/nr_hugepages");
 	struct play play;
@@ -207,7 +209,7 @@ static void *among_holes(size_t size)
 	return mem;
 }
 
-TEST(compacted)
+SLOW_TEST(thp, compacted)
 {
 	uint64_t frames[MOVE_PAGES] = { 0 };
 	unsigned int i, total = 0;
@@ -232,7 +234,7 @@ TEST(compacted)
 #define MPOL_MF_MOVE	2
 
 /* Between nodes: a machine started with two of them only. */
-TEST(moved_between_nodes)
+SLOW_TEST(thp, moved_between_nodes)
 {
 	void *pages[MOVE_PAGES];
 	int nodes[MOVE_PAGES], status[MOVE_PAGES];

@@ -16,6 +16,8 @@
 
 #define MODULE	"/lib/slat/slat.ko"
 
+SLOW_TESTS(module);
+
 static int unload(void)
 {
 	return syscall(SYS_delete_module, "slat", O_NONBLOCK) ? -errno : 0;
@@ -65,7 +67,7 @@ static int unload_soon(void)
 	return ret;
 }
 
-TEST(stays_while_in_use)
+SLOW_TEST(module, stays_while_in_use)
 {
 	int fd, vm_fd, vcpu_fd;
 	void *run;
@@ -91,14 +93,14 @@ TEST(stays_while_in_use)
 	EXPECT_TRUE(guest_runs());
 }
 
-TEST(comes_and_goes)
+SLOW_TEST(module, comes_and_goes)
 {
 	int i, status;
 	pid_t pid;
 
 	if (access(MODULE, R_OK))
 		SKIP(return, "no " MODULE);
-	for (i = 0; i < 5; i++) {
+	for_rounds (i, 5, 5) {
 		ASSERT_EQ(0, unload_soon());
 		ASSERT_EQ(0, load());
 		ASSERT_EQ(-EEXIST, load());
@@ -208,14 +210,14 @@ static int try_create_vm(void)
 	return fd < 0 ? fd : 0;
 }
 
-TEST(idle_kvm)
+SLOW_TEST(module, idle_kvm)
 {
 	if (!load_kvm())
 		SKIP(return, "no kvm-amd");
 	EXPECT_TRUE(guest_runs());
 }
 
-TEST(kvm_was_first)
+SLOW_TEST(module, kvm_was_first)
 {
 	struct other kvm;
 	int i;
@@ -224,7 +226,7 @@ TEST(kvm_was_first)
 		SKIP(return, "no kvm-amd");
 	other_start(&kvm, "/dev/kvm");
 	ASSERT_EQ(SUCCESS, other_answer(&kvm));
-	for (i = 0; i < 20; i++) {
+	for_rounds (i, 20, 5) {
 		EXPECT_EQ(-EBUSY, try_create_vm());
 		ASSERT_EQ(SUCCESS, other_run(&kvm));
 	}
@@ -232,7 +234,7 @@ TEST(kvm_was_first)
 	EXPECT_TRUE(guest_runs());
 }
 
-TEST(slat_was_first)
+SLOW_TEST(module, slat_was_first)
 {
 	struct other slat, kvm;
 	int i;
@@ -241,7 +243,7 @@ TEST(slat_was_first)
 		SKIP(return, "no kvm-amd");
 	other_start(&slat, "/dev/slat");
 	ASSERT_EQ(SUCCESS, other_answer(&slat));
-	for (i = 0; i < 10; i++) {
+	for_rounds (i, 10, 5) {
 		other_start(&kvm, "/dev/kvm");
 		EXPECT_EQ(BUSY, other_answer(&kvm));
 		other_stop(&kvm);

@@ -17,6 +17,8 @@
 #define SIZE	(32 * PAGE_SIZE)
 #define SECONDS	3
 
+SLOW_TESTS(race);
+
 /* --- what they call */
 
 struct arena {
@@ -266,7 +268,7 @@ static void run_racers(struct arena *arena, struct racer *racers,
 	}
 }
 
-TEST(anything_with_anything)
+SLOW_TEST(race, anything_with_anything)
 {
 	struct racer racers[RACERS];
 	struct arena arena;
@@ -289,7 +291,7 @@ static void *race_one(void *arg)
 	return NULL;
 }
 
-TEST(each_pair)
+SLOW_TEST(race, each_pair)
 {
 	const unsigned int nr = ARRAY_SIZE(calls);
 	struct racer racers[2];
@@ -318,7 +320,7 @@ static void *race_closing(void *arg)
 	return NULL;
 }
 
-TEST(closed_meanwhile)
+SLOW_TEST(race, closed_meanwhile)
 {
 	double end = now() + SECONDS;
 	struct racer racers[2];
@@ -361,7 +363,7 @@ static void *unmap_on(void *arg)
 	return NULL;
 }
 
-TEST(closed_under_the_notifier)
+SLOW_TEST(race, closed_under_the_notifier)
 {
 	struct arena arena = { .mem = mem_alloc(SIZE) };
 	struct racer racer = { .arena = &arena };

@@ -280,7 +280,7 @@ bool mix_check(const struct mix *mix, const void *memory)
 void play_create(struct play *play, void *mem, size_t size, uint32_t flags)
 {
 	REQUIRE(size <= VM_PLAY_SIZE, "too large");
-	watchdog_start(25);
+	watchdog_start(25 * time_scale());
 	play->vm = vm_create();
 	play->vcpu = vcpu_create(play->vm, 0);
 	play->mem = mem ? mem : mem_alloc(size);
@@ -320,6 +320,14 @@ bool play_end(struct play *play)
 }
 
 /* --- limits */
+
+unsigned int time_scale(void)
+{
+	const char *text = getenv("SLAT_TIME_SCALE");
+	int scale = text ? atoi(text) : 1;
+
+	return scale > 0 ? scale : 1;
+}
 
 double now(void)
 {

@@ -129,16 +129,26 @@ bool play_end(struct play *play);
 
 /* --- limits */
 
+/* By how much slower than usual the machine is ($SLAT_TIME_SCALE). */
+unsigned int time_scale(void);
+/* A fixture of nothing, for TEST_F_TIMEOUT(): what takes long on slow machines. */
+#define SLOW_TESTS(name)						\
+FIXTURE(name) { int none; };						\
+FIXTURE_SETUP(name) { }							\
+FIXTURE_TEARDOWN(name) { }						\
+extern int name##_fixture_needs_a_semicolon
+#define SLOW_TEST(name, test)	TEST_F_TIMEOUT(name, test, 120)
+
 /* Seconds since some time. */
 double now(void);
 /*
  * for_rounds(i, n, seconds): n rounds, or as many as there is time for on a
- * machine that has other things to do, but one in ten at least.
+ * machine that is slow or has other things to do, but two at least.
  */
 #define for_rounds(i, n, seconds)					\
 	for (double rounds_end = now() + (seconds), once = (i = 0, 1);	\
 	     once; once = 0)						\
-		for (; i < (n) && (i <= (n) / 10 || now() < rounds_end); i++)
+		for (; i < (n) && (i < 2 || now() < rounds_end); i++)
 
 /* This thread, and those that it makes from now on, on one CPU. */
 void pin(unsigned int cpu);
