@@ -346,15 +346,31 @@ static bool guest_has(struct slat_vcpu *vcpu, u32 function, u8 reg, u32 feature)
 	}
 }
 
+static bool host_has(u32 function, u8 reg, u32 feature)
+{
+	struct kvm_cpuid_entry2 host;
+
+	if (function > cpuid_eax(0))
+		return false;
+	host_cpuid(&host, function, 0);
+	cut_down(&host);
+	return (reg == 1 ? host.ebx : host.ecx) & feature;
+}
+
+/* Before it has a CPUID, a VMM may restore it with all that could be in one. */
 static u64 guest_cr4(struct slat_vcpu *vcpu)
 {
 	u64 cr4 = CR4_ALWAYS;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(cr4_features); i++)
-		if (guest_has(vcpu, cr4_features[i].function, cr4_features[i].reg,
-			      cr4_features[i].feature))
+	for (i = 0; i < ARRAY_SIZE(cr4_features); i++) {
+		const u32 function = cr4_features[i].function, feature = cr4_features[i].feature;
+		const u8 reg = cr4_features[i].reg;
+
+		if (vcpu->nr_cpuid ? guest_has(vcpu, function, reg, feature) :
+				     host_has(function, reg, feature))
 			cr4 |= cr4_features[i].bit;
+	}
 	return cr4;
 }
 

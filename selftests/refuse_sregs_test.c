@@ -125,4 +125,22 @@ TEST_F(sregs, apic_base)
 	EXPECT_REFUSED(sregs.apic_base |= 1ul << 60);
 }
 
+/* A VMM that restores a guest may set these before the CPUID: KVM's rule. */
+TEST(cr4_before_cpuid)
+{
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu = vcpu_create_bare(vm, 0);
+	struct kvm_sregs sregs;
+
+	if (!(slat_cpuid(7, 0)->ebx & 1))
+		SKIP(return, "no FSGSBASE");
+	vcpu_get_sregs(vcpu, &sregs);
+	sregs.cr4 |= CR4_FSGSBASE;
+	EXPECT_EQ(0, vcpu_try_set_sregs(vcpu, &sregs));
+	sregs.cr4 |= 1ul << 31;
+	EXPECT_EQ(-EINVAL, vcpu_try_set_sregs(vcpu, &sregs));
+	vcpu_destroy(vcpu);
+	vm_destroy(vm);
+}
+
 SLAT_HARNESS_MAIN
