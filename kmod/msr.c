@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Model-specific registers: which exist, and what they may hold. */
+#include <uapi/linux/kvm_para.h>
 #include <asm/msr.h>
 #include <asm/svm.h>
 
@@ -127,6 +128,8 @@ static bool is_write_ignored(u32 index)
 static bool is_zero_for_vmm(u32 index)
 {
 	switch (index) {
+	case MSR_KVM_WALL_CLOCK:	/* set by QEMU whatever CPUID says */
+	case MSR_KVM_SYSTEM_TIME:
 	case MSR_IA32_XSS:
 	case MSR_F15H_PERF_CTL0 ... MSR_F15H_PERF_CTR5:
 		return true;
