@@ -13,7 +13,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 UDEVDIR ?= /etc/udev/rules.d
 
-.PHONY: all module demo check bench unit debug-kernel install uninstall clean help
+.PHONY: all module demo check check-qemu bench unit debug-kernel install uninstall clean help
 all: module
 
 # Naming a KERNEL, or having no KDIR, means the test machine's.
@@ -37,6 +37,14 @@ check:
 unit:
 	@scripts/packages.sh test
 	@$(MAKE) -s -C selftests/unit OUTPUT=$(CURDIR)/build/unit KSFT=$$(scripts/kselftest.sh) check
+
+check-qemu:
+	@scripts/packages.sh module test machine
+	@scripts/qemu-guest.sh $(KERNEL)
+
+bench:
+	@scripts/packages.sh module test machine
+	@scripts/bench.sh $(KERNEL)
 
 debug-kernel:
 	@scripts/packages.sh kernel
@@ -76,6 +84,7 @@ help:
 ## make check [KERNEL=K] [TEST="a_test b_test"]
 ##                         build with all warnings, run unit tests and kselftests
 ## make unit               only the unit tests
+## make check-qemu         boot Linux in Debian's QEMU on slat
 ## make bench              count instructions on slat and on KVM
 ## make debug-kernel       build the test machine's debug kernel (minutes, once)
 ## make install            slat.ko for KDIR, the udev rule for /dev/slat, the header

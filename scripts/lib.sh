@@ -33,3 +33,14 @@ quietly() {
 	shift
 	"$@" > "$log" 2>&1 < /dev/null || { tail -n 30 "$log" >&2; die "failed: $* (log: $log)"; }
 }
+
+# copy_libraries ROOT PROGRAM...: the shared libraries that they need, for a machine
+# whose root is ROOT
+copy_libraries() {
+	local root=$1 lib
+	shift
+	ldd "$@" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p' | sort -u |
+		while read -r lib; do
+			install -D "$(realpath "$lib")" "$root$lib"
+		done
+}

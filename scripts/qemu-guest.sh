@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# qemu-guest.sh [options] KERNEL [QEMU-OPTION...]: boots Linux in Debian's own QEMU
+# on slat: in the test machine, /dev/kvm is a link to /dev/slat, and a QEMU in it
+# boots the machine's kernel with selftests/qemu/hello.c as its only program.
+# Passes if the program's output comes and that QEMU ends well. The last line is
+# "N passed, N failed, N skipped".
+#
+#  -k       on KVM instead
+#  -v       with all that the inner kernel says
+#  -t SECS  time limit, default 240
+
+. "$(dirname "$0")/lib.sh"
+
+device=slat quiet=quiet limit=240
+while getopts kvt: o; do
+	case $o in
+	k) device=kvm ;;
+	v) quiet='' ;;
+	t) limit=$OPTARG ;;
+	*) usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+kernel=${1:-}
+[ -n "$kernel" ] || usage
+shift
+
+mkdir -p "$build/run" "$build/log"
+work=$(mktemp -d "$build/run/qemu.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+if [ "$device" = slat ]; then
+	"$scripts/module.sh" "$kernel"
+	cp "$build/$kernel/slat.ko" "$work/"
+	machine=(-k "$work/slat.ko")
+else
+	machine=(-n -a run.modules=kvm-amd)
+fi
+
+# What QEMU needs: its libraries, and the firmware that it looks for in -L
+root=$work/root guest=$work/root/guest
+mkdir -p "$guest" "$work/initrd"
+qemu=$(command -v qemu-system-x86_64)
+install -D -s "$qemu" "$root/usr/bin/qemu-system-x86_64"
+copy_libraries "$root" "$qemu"
+cp /usr/share/seabios/bios-256k.bin /usr/share/qemu/{kvmvapic,linuxboot_dma}.bin "$guest/"
+cp "$("$scripts/kernel.sh" "$kernel")/vmlinuz" "$guest/"
+${CC:-gcc} -O2 -Wall -Werror -static -s -o "$work/initrd/init" "$top/selftests/qemu/hello.c"
+(cd "$work/initrd" && echo init | cpio -o -H newc -R 0:0 --quiet) > "$guest/initrd"
+
+# No cmpxchg16b, as in boot.sh. And a guest that runs many times slower than its
+# timer cannot find out by it what a second is.
+cat > "$work/run.sh" << END
+[ $device = kvm ] || ln -s $device /dev/kvm
+khz=\$(dmesg | sed -n 's/.*tsc: Detected \([0-9]*\)\.\([0-9]*\) MHz.*/\1\2/p' | head -n 1)
+time /usr/bin/timeout $((limit - 30)) qemu-system-x86_64 -accel kvm,kernel-irqchip=off -cpu host,-kvm-asyncpf-int -m 128M \
+	-nodefaults -no-user-config -display none -no-reboot -L /guest -serial stdio \
+	-kernel /guest/vmlinuz -initrd /guest/initrd $* \
+	-append "console=ttyS0 panic=-1 nokaslr tsc=reliable no_timer_check cryptomgr.notests random.trust_cpu=on \
+mitigations=off clearcpuid=cx16 \${khz:+tsc_early_khz=\$khz} $quiet"
+END
+log=$build/log/$kernel.qemu
+"$scripts/boot.sh" -K "$kernel" "${machine[@]}" -t "$limit" -d "$root" -L "$log" "$work/run.sh" |
+	tee "$log.out" && rc=0 || rc=${PIPESTATUS[0]}
+if [ "$rc" = 0 ] && grep -q '^hello from user space: Linux .* sum c8200000$' "$log.out" && grep -q '^goodbye: 0$' "$log.out"; then
+	echo "1 passed, 0 failed, 0 skipped"
+else
+	echo "0 passed, 1 failed, 0 skipped"
+	exit 1
+fi
