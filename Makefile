@@ -13,7 +13,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 UDEVDIR ?= /etc/udev/rules.d
 
-.PHONY: all module demo check check-qemu bench unit debug-kernel install uninstall clean help
+.PHONY: all module demo check check-kvm-selftests check-qemu bench unit debug-kernel install uninstall clean help
 all: module
 
 # Naming a KERNEL, or having no KDIR, means the test machine's.
@@ -37,6 +37,10 @@ check:
 unit:
 	@scripts/packages.sh test
 	@$(MAKE) -s -C selftests/unit OUTPUT=$(CURDIR)/build/unit KSFT=$$(scripts/kselftest.sh) check
+
+check-kvm-selftests:
+	@scripts/packages.sh module test machine
+	@scripts/kvm-selftests.sh $(KERNEL) $(TEST)
 
 check-qemu:
 	@scripts/packages.sh module test machine
@@ -84,6 +88,8 @@ help:
 ## make check [KERNEL=K] [TEST="a_test b_test"]
 ##                         build with all warnings, run unit tests and kselftests
 ## make unit               only the unit tests
+## make check-kvm-selftests [TEST="rseq_test"]
+##                         run KVM's own selftests on slat (minutes)
 ## make check-qemu         boot Linux in Debian's QEMU on slat
 ## make bench              count instructions on slat and on KVM
 ## make debug-kernel       build the test machine's debug kernel (minutes, once)
