@@ -262,14 +262,6 @@ TEST_F(mmio, read_modify_write)
 }
 
 /* Reads that only set flags, or that add to a register. */
-static uint64_t guest_flags(void)
-{
-	uint64_t flags;
-
-	asm volatile("pushf\n\tpop %0" : "=r"(flags));
-	return flags;
-}
-
 #define FLAG_CF		1ul
 #define FLAG_ZF		(1ul << 6)
 
