@@ -294,8 +294,7 @@ bool slat_cpuid_mwait(struct slat_vcpu *vcpu)
 	return entry->ecx & F(MWAIT);
 }
 
-/* What follows the guest's own registers, whatever the VMM set. */
-static void follow_state(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
+void slat_cpuid_follow(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
 {
 	if (entry->function == 1) {
 		entry->ecx &= ~F(OSXSAVE);
@@ -318,7 +317,7 @@ void slat_cpuid_exit(struct slat_vcpu *vcpu)
 	found = slat_cpuid_find(vcpu, vcpu->gpr[SLAT_RAX], vcpu->gpr[SLAT_RCX]);
 	if (found) {
 		entry = *found;
-		follow_state(vcpu, &entry);
+		slat_cpuid_follow(vcpu, &entry);
 	}
 	vcpu->gpr[SLAT_RAX] = entry.eax;
 	vcpu->gpr[SLAT_RBX] = entry.ebx;

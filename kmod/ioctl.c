@@ -296,11 +296,22 @@ static long set_fpu(struct slat_vcpu *vcpu, void __user *user)
 	return slat_fpu_set(vcpu, &fpu);
 }
 
-static bool cpuid_differs(const struct slat_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries,
-			  u32 nent)
+/* As the guest sees them now, which is how a VMM has read them before. */
+static bool cpuid_differs(struct slat_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u32 nent)
 {
-	return nent != vcpu->nr_cpuid ||
-	       memcmp(entries, vcpu->cpuid, nent * sizeof(*entries));
+	u32 i;
+
+	if (nent != vcpu->nr_cpuid)
+		return true;
+	for (i = 0; i < nent; i++) {
+		struct kvm_cpuid_entry2 was = vcpu->cpuid[i], is = entries[i];
+
+		slat_cpuid_follow(vcpu, &was);
+		slat_cpuid_follow(vcpu, &is);
+		if (memcmp(&was, &is, sizeof(was)))
+			return true;
+	}
+	return false;
 }
 
 /* A guest's CPU does not change under it: once it ran, only the same again is taken. */
@@ -333,16 +344,21 @@ static long get_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 {
 	struct kvm_cpuid2 head;
 	long ret = copy_cpuid_head(&head, user);
+	u32 i;
 
 	if (ret)
 		return ret;
 	if (head.nent < vcpu->nr_cpuid)
 		return -E2BIG;
 	head.nent = vcpu->nr_cpuid;
-	if (copy_to_user(user->entries, vcpu->cpuid, head.nent * sizeof(*vcpu->cpuid)) ||
-	    copy_to_user(user, &head, sizeof(head)))
-		return -EFAULT;
-	return 0;
+	for (i = 0; i < head.nent; i++) {
+		struct kvm_cpuid_entry2 entry = vcpu->cpuid[i];
+
+		slat_cpuid_follow(vcpu, &entry);
+		if (copy_to_user(&user->entries[i], &entry, sizeof(entry)))
+			return -EFAULT;
+	}
+	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
 static long interrupt(struct slat_vcpu *vcpu, void __user *user)

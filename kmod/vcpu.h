@@ -217,6 +217,9 @@ const struct kvm_cpuid_entry2 *slat_cpuid_find(struct slat_vcpu *vcpu, u32 funct
 /** slat_cpuid_mwait() - does the guest's CPU have MONITOR and MWAIT? */
 bool slat_cpuid_mwait(struct slat_vcpu *vcpu);
 
+/** slat_cpuid_follow() - bring up to date what follows the guest's own registers */
+void slat_cpuid_follow(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry);
+
 /** slat_cpuid_exit() - the guest executed CPUID: set its registers. */
 void slat_cpuid_exit(struct slat_vcpu *vcpu);
 
