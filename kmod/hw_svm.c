@@ -544,15 +544,16 @@ static void set_irq_window(struct svm_vcpu *svm, bool on)
 
 /*
  * The end of an NMI's handler shows by an exit before its IRET.  What else holds an NMI
- * off (that IRET itself, a shadow, another event) is over after one instruction, so the
- * guest is traced over that one.
+ * off (that IRET itself, a shadow) is over after one instruction, so the guest is traced
+ * over that one.  Not into the handler of another event, whose frame would keep the trace
+ * flag: then the NMI waits for the next exit.
  */
 static void set_nmi_window(struct slat_vcpu *vcpu, struct svm_vcpu *svm, bool on)
 {
 	const bool in_handler = vcpu->events.nmi.masked && !svm->iret_seen;
 
 	set_intercept(svm->vmcb, INTERCEPT_IRET, in_handler);
-	svm->stepping = on && !in_handler;
+	svm->stepping = on && !in_handler && !svm->vmcb->control.event_inj;
 	svm->guest_tf = vcpu->rflags & X86_EFLAGS_TF;
 	if (svm->stepping)
 		svm->vmcb->save.rflags |= X86_EFLAGS_TF;
