@@ -24,6 +24,7 @@
 # (see check-splats.sh) although SCRIPT was content.
 
 . "$(dirname "$0")/lib.sh"
+again=("$0" "$@")
 
 kernel=6.1 module='' load=1 overlays=() cpu='' cpus=2 memory=2G accel=tcg,tb-size=512,thread=single
 icount=() limit=300 append='' extra='' keep='' verbose='' leaks=off
@@ -115,9 +116,17 @@ set +e
 {
 	timeout --foreground -k 5 "$limit" qemu-system-x86_64 "${args[@]//$'\n'/ }" $extra < /dev/null 2> "$run/qemu"
 	echo "QEMU ended with status $?" >> "$run/qemu"
-} | tr -d '\r' | tee "$run/out" | grep --line-buffered -av '^@@RC='
+} | tr -d '\r' | tee "$run/out" | grep --line-buffered -av '^@@'
 set -e
 grep -v -e "TCG doesn't support requested feature" -e 'status 0$' "$run/qemu" | sed 's/^/qemu: /' | head -n 20 >&2 || true
+
+# The kernel complained before slat was there, so that no test has run.
+if grep -qx '@@AGAIN' "$run/out" && [ "${BOOT_TRIES:=1}" -lt 3 ]; then
+	say "the machine stumbled at boot, once more"
+	rm -rf "$run"
+	export BOOT_TRIES=$((BOOT_TRIES + 1))
+	exec "${again[@]}"
+fi
 
 rc=$(sed -n '$s/^@@RC=\([0-9]*\)$/\1/p' "$run/out")
 splats=$("$scripts/check-splats.sh" "$run/console") || {
