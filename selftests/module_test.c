@@ -245,7 +245,8 @@ SLOW_TEST(module, slat_was_first)
 	ASSERT_EQ(SUCCESS, other_answer(&slat));
 	for_rounds (i, 10, 5) {
 		other_start(&kvm, "/dev/kvm");
-		EXPECT_EQ(BUSY, other_answer(&kvm));
+		/* EBUSY; since 6.12, KVM makes EIO of it. */
+		EXPECT_NE(SUCCESS, other_answer(&kvm));
 		other_stop(&kvm);
 		ASSERT_EQ(SUCCESS, other_run(&slat));
 	}
