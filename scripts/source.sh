@@ -9,7 +9,8 @@ source_folder=$cache/source
 # source_deb: prints the package's path, after fetching it if need be
 source_deb() {
 	local deb
-	deb=$(find "$source_folder" -name 'linux-source-6.1_*.deb' 2> /dev/null | sort -V | tail -n 1)
+	# There is no such folder at first, which is no failure.
+	deb=$({ find "$source_folder" -name 'linux-source-6.1_*.deb' 2> /dev/null || true; } | sort -V | tail -n 1)
 	if [ -z "$deb" ]; then
 		[ -z "${look_only:-}" ] || exit 1
 		(lock "$cache/.lock-source"
