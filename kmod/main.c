@@ -9,6 +9,7 @@
 #include <linux/reboot.h>
 #include <linux/syscore_ops.h>
 
+#include "debugfs.h"
 #include "hw.h"
 #include "ioctl.h"
 #include "locks.h"
@@ -186,14 +187,16 @@ static int __init slat_init(void)
 	register_syscore_ops(&syscore_ops);
 	register_reboot_notifier(&reboot_nb);
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_nb);
+	slat_debugfs_create();
 
 	ret = misc_register(&slat_dev);
 	if (ret)
-		goto err_notifiers;
+		goto err_debugfs;
 	pr_info("slat: %s, nested tables of %u levels\n", slat_hw->name, slat_hw_levels);
 	return 0;
 
-err_notifiers:
+err_debugfs:
+	slat_debugfs_remove();
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_nb);
 	unregister_reboot_notifier(&reboot_nb);
 	unregister_syscore_ops(&syscore_ops);
@@ -206,6 +209,7 @@ err_teardown:
 static void __exit slat_exit(void)
 {
 	misc_deregister(&slat_dev);
+	slat_debugfs_remove();
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_nb);
 	unregister_reboot_notifier(&reboot_nb);
 	unregister_syscore_ops(&syscore_ops);
