@@ -9,7 +9,8 @@
  *
  * Words: level 1 maps 4K pages, level 2 2M, level 3 1G.  A *leaf* maps guest
  * memory, a *table* points at the table one level down, anything else is not
- * present.  rights are SLAT_R, SLAT_W and SLAT_X.
+ * present.  rights are SLAT_R, SLAT_W and SLAT_X.  type is an enum slat_memtype,
+ * with SLAT_MT_IPAT or without.
  */
 #ifndef SLAT_ENTRY_H
 #define SLAT_ENTRY_H
@@ -22,9 +23,23 @@
 #define SLAT_X			BIT(2)
 #define SLAT_RWX		(SLAT_R | SLAT_W | SLAT_X)
 
+/* How the CPU caches a leaf; the numbers are those of the PAT and the MTRRs. */
+enum slat_memtype {
+	SLAT_MT_UC = 0,
+	SLAT_MT_WC = 1,
+	SLAT_MT_WT = 4,
+	SLAT_MT_WP = 5,
+	SLAT_MT_WB = 6,
+	SLAT_MT_UC_MINUS = 7,	/* UC, but WC if the guest's PAT says so */
+};
+
+/* Beside a type: whatever the guest's PAT says ("ignore PAT"). */
+#define SLAT_MT_IPAT		BIT(3)
+
 #define SLAT_ENTRIES_LG2	9
 #define SLAT_ENTRIES		(1U << SLAT_ENTRIES_LG2)
 #define SLAT_LEVELS_MAX		5
+#define SLAT_LEAF_LEVELS	3	/* leaves are of level 1 to this */
 
 /* log2 of the 4K pages that one entry of @level covers. */
 static inline unsigned int slat_span_lg2(unsigned int level)
@@ -45,21 +60,35 @@ static inline unsigned int slat_index(u64 gfn, unsigned int level)
 
 /*
  * The contract.  fmt(empty)() is the entry that maps nothing; it has no address
- * bits.  fmt(make_table)() grants every right, so that the leaf below decides.
+ * bits.  fmt(make_table)() grants every right and has no type that narrows, so
+ * that the leaf below decides.
  *
  * u64		fmt(empty)(void);
  * bool		fmt(is_present)(u64 entry);
  * bool		fmt(is_leaf)(u64 entry, unsigned int level);
  * bool		fmt(is_table)(u64 entry, unsigned int level);
- * u64		fmt(pfn)(u64 entry);		leaf or table
+ * u64		fmt(pfn)(u64 entry, unsigned int level);	leaf or table
  * unsigned int	fmt(rights)(u64 entry);		leaf; 0 when not present
+ * unsigned int	fmt(type)(u64 entry, unsigned int level);	leaf
  * bool		fmt(is_accessed)(u64 entry);
  * bool		fmt(is_dirty)(u64 entry);	leaf
- * u64		fmt(make_leaf)(u64 pfn, unsigned int level, unsigned int rights);
+ * bool		fmt(is_ve_suppressed)(u64 entry);	leaf or not present
+ * bool		fmt(can_map)(u64 pfn, unsigned int level, unsigned int rights);
+ * u64		fmt(make_leaf)(u64 pfn, unsigned int level, unsigned int rights,
+ *			       unsigned int type);
  * u64		fmt(make_table)(u64 pfn);
  * u64		fmt(carry_ad)(u64 entry, u64 from);	leaf with the A and D of another, too
  *
- * make_leaf() wants SLAT_R among the rights where the format cannot do without.
+ * can_map() is false for what the format cannot express: a frame that has more
+ * bits than it, or is not the first of a leaf of the level; rights that it cannot
+ * grant alone, among them none at all.  make_leaf() is for the rest: it neither
+ * adds a right nor drops one.
+ *
+ * type() is what the CPU makes of what make_leaf() was given.  NPT has no "ignore
+ * PAT" and drops SLAT_MT_IPAT; EPT has no UC-, and SLAT_MT_UC_MINUS becomes
+ * SLAT_MT_UC, which there leaves the guest's PAT its WC as well.
+ *
+ * is_ve_suppressed(): a violation exits instead of raising #VE in the guest.
  */
 
 #endif

@@ -40,8 +40,10 @@ static int map_page(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gf
 	const struct slat_map map = {
 		.gfn = gfn,
 		.pfn = page_to_pfn(host->page),
+		.level = 1,
 		.rights = SLAT_R | SLAT_X |
 			  (host->writable && !(slot->flags & KVM_MEM_READONLY) ? SLAT_W : 0),
+		.type = SLAT_MT_WB,
 		.cache = &vcpu->cache,
 	};
 	int ret = -EAGAIN;

@@ -57,7 +57,7 @@ struct slat_root {
  * @inval_seq:	counts those that ended; under @lock
  * @inval_start: with @inval_end the hull of the host addresses being invalidated
  * @inval_end:	exclusive
- * @leaves:	leaves in all trees
+ * @leaves:	leaves in all trees, by level - 1
  * @tables:	table pages in all trees
  */
 struct slat_mmu {
@@ -71,7 +71,7 @@ struct slat_mmu {
 	unsigned long inval_start;
 	unsigned long inval_end;
 
-	atomic_long_t leaves;
+	atomic_long_t leaves[SLAT_LEAF_LEVELS];
 	atomic_long_t tables;
 };
 
@@ -93,15 +93,19 @@ static inline void slat_gather_init(struct slat_gather *gather, struct slat_mmu 
 
 /**
  * struct slat_map - one leaf to enter
- * @gfn:	guest frame
- * @pfn:	host frame
+ * @gfn:	guest frame, of the 4K page that is wanted
+ * @pfn:	host frame of that page
+ * @level:	of the leaf
  * @rights:	SLAT_R, SLAT_W, SLAT_X
+ * @type:	enum slat_memtype, with SLAT_MT_IPAT or without
  * @cache:	tables for the path, at least levels - 1 of them
  */
 struct slat_map {
 	u64 gfn;
 	u64 pfn;
+	unsigned int level;
 	unsigned int rights;
+	unsigned int type;
 	struct slat_cache *cache;
 };
 
@@ -124,23 +128,28 @@ struct slat_zap {
  * @pfn:	host frame of the gfn itself, also within a larger leaf
  * @level:	of the leaf; 0 when there is none
  * @rights:	of the leaf
+ * @type:	of the leaf, as fmt(type)() has it
  * @accessed:	A bit
  * @dirty:	D bit
+ * @suppress_ve: a violation exits instead of raising #VE; also without a leaf
  */
 struct slat_leaf {
 	u64 pfn;
 	unsigned int level;
 	unsigned int rights;
+	unsigned int type;
 	bool accessed;
 	bool dirty;
+	bool suppress_ve;
 };
 
 /**
  * struct slat_table_ops - the operations on a tree, one set per format
  * @map:	Enter a leaf, or widen the rights of the one that is there.
  *		Context: mmu->lock held, read suffices.  Never cuts a right.
- *		Return: 0; -EAGAIN: lost a race, or another frame is mapped there:
- *		fault again; -ENOMEM: the cache ran dry.
+ *		Return: 0; -EAGAIN: lost a race, or another frame or type is mapped
+ *		there: fault again; -ENOMEM: the cache ran dry; -EINVAL: the tree
+ *		has no such gfn, or the format cannot express the leaf.
  * @zap:	Empty part of a range, moving A and D to the host pages.
  *		Context: mmu->lock held for write.  Bounded work per call.
  *		Return: 0 when done, -EAGAIN when @zap->next says where to go on.

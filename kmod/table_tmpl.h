@@ -36,7 +36,7 @@ static void account(struct slat_mmu *mmu, struct slat_table *table, u64 old, u64
 	if (present)
 		atomic_add(present, &table->live);
 	if (leaf)
-		atomic_long_add(leaf, &mmu->leaves);
+		atomic_long_add(leaf, &mmu->leaves[level - 1]);
 }
 
 /*
@@ -53,14 +53,15 @@ static int set_entry(struct slat_mmu *mmu, struct slat_table *table, unsigned in
 	u64 seen = old;
 
 	if (WARN_ON_ONCE(fmt(is_present)(old) && fmt(is_present)(new) &&
-			 fmt(pfn)(old) != fmt(pfn)(new)))
+			 fmt(pfn)(old, level) != fmt(pfn)(new, level)))
 		return -EAGAIN;
 	if (!try_cmpxchg64(&table->entry[i], &seen, new))
 		return -EAGAIN;
 
 	account(mmu, table, old, new);
 	if (fmt(is_leaf)(old, level) && !fmt(is_leaf)(new, level))
-		slat_host_page_return(fmt(pfn)(old), fmt(is_accessed)(old), fmt(is_dirty)(old));
+		slat_host_page_return(fmt(pfn)(old, level), fmt(is_accessed)(old),
+				      fmt(is_dirty)(old));
 	if (is_cut(old, new, level)) {
 		lockdep_assert_held_write(&mmu->lock);
 		/* After the entry: who sees the count also sees the cut. */
@@ -69,9 +70,9 @@ static int set_entry(struct slat_mmu *mmu, struct slat_table *table, unsigned in
 	return 0;
 }
 
-static struct slat_table *child_of(u64 entry)
+static struct slat_table *child_of(u64 entry, unsigned int level)
 {
-	return slat_table_of(fmt(pfn)(entry));
+	return slat_table_of(fmt(pfn)(entry, level));
 }
 
 /* Hang a table from the cache below entry @i.  -EAGAIN: somebody else just did. */
@@ -95,19 +96,25 @@ static int add_table(struct slat_mmu *mmu, struct slat_table *parent, unsigned i
 
 static int map_leaf(struct slat_mmu *mmu, struct slat_table *table, const struct slat_map *map)
 {
-	const unsigned int i = slat_index(map->gfn, table->level);
+	const unsigned int level = table->level, i = slat_index(map->gfn, level);
 	const u64 old = READ_ONCE(table->entry[i]);
-	u64 new = fmt(make_leaf)(map->pfn, table->level, map->rights);
+	u64 new = fmt(make_leaf)(map->pfn, level, map->rights, map->type);
 
 	if (!fmt(is_present)(old))
 		return set_entry(mmu, table, i, old, new);
-	if (fmt(pfn)(old) != map->pfn)
+	if (fmt(pfn)(old, level) != map->pfn || fmt(type)(old, level) != fmt(type)(new, level))
 		return -EAGAIN;
 	if (!(map->rights & ~fmt(rights)(old)))
 		return 0;	/* another vCPU was faster */
 	/* Widen, never cut, and keep A and D, which live in the old entry alone. */
-	new = fmt(make_leaf)(map->pfn, table->level, map->rights | fmt(rights)(old));
+	new = fmt(make_leaf)(map->pfn, level, map->rights | fmt(rights)(old), map->type);
 	return set_entry(mmu, table, i, old, fmt(carry_ad)(new, old));
+}
+
+static bool can_map(const struct slat_mmu *mmu, const struct slat_map *map)
+{
+	return map->gfn < slat_span(mmu->levels + 1) && map->level == 1 &&
+	       fmt(can_map)(map->pfn, map->level, map->rights);
 }
 
 static int table_map(struct slat_mmu *mmu, struct slat_root *root, const struct slat_map *map)
@@ -115,13 +122,15 @@ static int table_map(struct slat_mmu *mmu, struct slat_root *root, const struct 
 	struct slat_table *table = root->table;
 
 	lockdep_assert_held(&mmu->lock);
+	if (!can_map(mmu, map))
+		return -EINVAL;
 	while (table->level > 1) {
 		const unsigned int i = slat_index(map->gfn, table->level);
 		const u64 entry = READ_ONCE(table->entry[i]);
 		int ret;
 
 		if (fmt(is_table)(entry, table->level)) {
-			table = child_of(entry);
+			table = child_of(entry, table->level);
 			continue;
 		}
 		ret = add_table(mmu, table, i, entry, map->cache);
@@ -151,7 +160,7 @@ static void prune(struct slat_mmu *mmu, struct slat_table *table, unsigned int i
 	do {
 		old = READ_ONCE(table->entry[i]);
 	} while (set_entry(mmu, table, i, old, fmt(empty)()) == -EAGAIN);
-	list_add(&child_of(old)->link, &gather->freed);
+	list_add(&child_of(old, table->level)->link, &gather->freed);
 	atomic_long_dec(&mmu->tables);
 }
 
@@ -167,7 +176,7 @@ static void zap_table(struct slat_mmu *mmu, struct slat_table *table, struct sla
 		const u64 entry = READ_ONCE(table->entry[i]);
 
 		if (fmt(is_table)(entry, level)) {
-			struct slat_table *child = child_of(entry);
+			struct slat_table *child = child_of(entry, level);
 
 			zap_table(mmu, child, zap, budget, gather);
 			if (zap->next < end && zap->next <= zap->last)
@@ -205,14 +214,15 @@ static void table_read(struct slat_root *root, u64 gfn, struct slat_leaf *leaf)
 		entry = READ_ONCE(table->entry[slat_index(gfn, table->level)]);
 		if (!fmt(is_table)(entry, table->level))
 			break;
-		table = child_of(entry);
+		table = child_of(entry, table->level);
 	}
-	*leaf = (struct slat_leaf) {};
+	*leaf = (struct slat_leaf) { .suppress_ve = fmt(is_ve_suppressed)(entry) };
 	if (!fmt(is_leaf)(entry, table->level))
 		return;
 	leaf->level = table->level;
-	leaf->pfn = fmt(pfn)(entry) + (gfn & (slat_span(table->level) - 1));
+	leaf->pfn = fmt(pfn)(entry, table->level) + (gfn & (slat_span(table->level) - 1));
 	leaf->rights = fmt(rights)(entry);
+	leaf->type = fmt(type)(entry, table->level);
 	leaf->accessed = fmt(is_accessed)(entry);
 	leaf->dirty = fmt(is_dirty)(entry);
 }

@@ -267,6 +267,7 @@ void slat_vm_put(struct slat_vm *vm)
 void slat_vm_stats(struct slat_vm *vm, struct slat_stats *stats)
 {
 	struct slat_vcpu *vcpu;
+	unsigned int level;
 	unsigned long id;
 
 	xa_for_each(&vm->vcpus, id, vcpu) {
@@ -279,7 +280,8 @@ void slat_vm_stats(struct slat_vm *vm, struct slat_stats *stats)
 		stats->mmio_exits += READ_ONCE(from->mmio_exits);
 		stats->io_exits += READ_ONCE(from->io_exits);
 	}
-	stats->leaves = atomic_long_read(&vm->mmu.leaves);
+	for (level = 1; level <= SLAT_LEAF_LEVELS; level++)
+		stats->leaves += atomic_long_read(&vm->mmu.leaves[level - 1]);
 	stats->tables = atomic_long_read(&vm->mmu.tables);
 	stats->flushes = atomic64_read(&vm->flushes);
 	stats->levels = vm->mmu.levels;

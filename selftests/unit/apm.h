@@ -18,6 +18,8 @@ enum apm_bit {
 	APM_A = 5,		/* accessed */
 	APM_D = 6,		/* dirty, in leaves */
 	APM_PS = 7,		/* in PDE and PDPE: this is a leaf */
+	APM_PAT = 7,		/* in PTE */
+	APM_PAT_LARGE = 12,	/* in PDE and PDPE that are leaves */
 	APM_ADDRESS = 12,	/* lowest of 40 bits */
 	APM_NX = 63,		/* no execute */
 };

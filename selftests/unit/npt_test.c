@@ -24,7 +24,24 @@ static u64 leaf_frame(unsigned int n, unsigned int level)
 	return frames[n] & (ALL_BITS << (9 * (level - 1)));
 }
 
-/* The entry as the manual has it. */
+/*
+ * Types by the index of the PAT that Linux programs, and the number that the PAT
+ * MSR has for each.
+ */
+static const unsigned int pat[8] = { 6, 1, 7, 0, 6, 5, 7, 4 };
+
+/* Each type once, by an index that the codec may choose. */
+static const unsigned int types[] = { 0, 1, 2, 3, 5, 7 };
+
+#define TYPES	(sizeof(types) / sizeof(types[0]))
+
+static u64 manual_pat(unsigned int index, unsigned int level)
+{
+	return (index & 1 ? apm_bit(APM_PWT) : 0) | (index & 2 ? apm_bit(APM_PCD) : 0) |
+	       (index & 4 ? apm_bit(level > 1 ? APM_PAT_LARGE : APM_PAT) : 0);
+}
+
+/* The entry as the manual has it, WB. */
 static u64 manual_leaf(u64 frame, unsigned int level, unsigned int rights)
 {
 	return frame << APM_ADDRESS | apm_bit(APM_P) | apm_bit(APM_US) |
@@ -51,7 +68,7 @@ static struct leaf leaf_of(unsigned int n)
 	};
 
 	leaf.frame = leaf_frame(n / LEAF_LEVELS / 4, leaf.level);
-	leaf.entry = npt_make_leaf(leaf.frame, leaf.level, leaf.rights);
+	leaf.entry = npt_make_leaf(leaf.frame, leaf.level, leaf.rights, SLAT_MT_WB);
 	return leaf;
 }
 
@@ -61,6 +78,12 @@ TEST(contract_constants)
 	EXPECT_EQ(2, SLAT_W);
 	EXPECT_EQ(4, SLAT_X);
 	EXPECT_EQ(512, SLAT_ENTRIES);
+	EXPECT_EQ(0, SLAT_MT_UC);
+	EXPECT_EQ(1, SLAT_MT_WC);
+	EXPECT_EQ(4, SLAT_MT_WT);
+	EXPECT_EQ(5, SLAT_MT_WP);
+	EXPECT_EQ(6, SLAT_MT_WB);
+	EXPECT_EQ(7, SLAT_MT_UC_MINUS);
 }
 
 TEST(index_and_span)
@@ -100,8 +123,9 @@ TEST(leaf_reads_back)
 		ASSERT_TRUE(npt_is_present(leaf.entry));
 		ASSERT_TRUE(npt_is_leaf(leaf.entry, leaf.level));
 		ASSERT_FALSE(npt_is_table(leaf.entry, leaf.level));
-		ASSERT_EQ(leaf.frame, npt_pfn(leaf.entry));
+		ASSERT_EQ(leaf.frame, npt_pfn(leaf.entry, leaf.level));
 		ASSERT_EQ(leaf.rights, npt_rights(leaf.entry));
+		ASSERT_EQ(SLAT_MT_WB, npt_type(leaf.entry, leaf.level));
 		ASSERT_FALSE(npt_is_accessed(leaf.entry));
 		ASSERT_FALSE(npt_is_dirty(leaf.entry));
 	}
@@ -119,8 +143,59 @@ TEST(other_bits_do_not_change_what_a_leaf_says)
 
 		ASSERT_TRUE(npt_is_leaf(leaf.entry | other, leaf.level));
 		ASSERT_FALSE(npt_is_table(leaf.entry | other, leaf.level));
-		ASSERT_EQ(leaf.frame, npt_pfn(leaf.entry | other));
+		ASSERT_EQ(leaf.frame, npt_pfn(leaf.entry | other, leaf.level));
 		ASSERT_EQ(leaf.rights, npt_rights(leaf.entry | other));
+	}
+}
+
+/* M5: the type goes through the PAT, and a frame shares no bit with it. */
+TEST(type_is_an_index_into_the_pat)
+{
+	unsigned int n, i;
+
+	for (n = 0; n < LEAVES; n++) {
+		const struct leaf leaf = leaf_of(n);
+
+		for (i = 0; i < TYPES; i++) {
+			const u64 entry = npt_make_leaf(leaf.frame, leaf.level, leaf.rights,
+							pat[types[i]]);
+
+			ASSERT_EQ(leaf.entry | manual_pat(types[i], leaf.level), entry);
+			ASSERT_EQ(leaf.frame, npt_pfn(entry, leaf.level));
+			ASSERT_EQ(leaf.rights, npt_rights(entry));
+			ASSERT_TRUE(npt_is_leaf(entry, leaf.level));
+		}
+	}
+}
+
+TEST(type_reads_back_and_ipat_is_dropped)
+{
+	unsigned int level, i;
+
+	for (level = 1; level <= LEAF_LEVELS; level++) {
+		for (i = 0; i < 8; i++) {
+			const u64 entry = npt_make_leaf(0, level, SLAT_RWX, pat[i]);
+
+			ASSERT_EQ(pat[i], npt_type(entry, level));
+			ASSERT_EQ(entry, npt_make_leaf(0, level, SLAT_RWX, pat[i] | SLAT_MT_IPAT));
+			ASSERT_EQ(pat[i], npt_type(manual_leaf(0, level, SLAT_R) |
+						   manual_pat(i, level), level));
+		}
+	}
+}
+
+TEST(can_map_what_fits_and_is_readable)
+{
+	unsigned int level, rights, bit;
+
+	for (level = 1; level <= LEAF_LEVELS; level++) {
+		for (rights = 0; rights < 8; rights++)
+			ASSERT_EQ(rights & SLAT_R, npt_can_map(0, level, rights));
+		for (bit = 0; bit < 64; bit++)
+			ASSERT_EQ(bit >= 9 * (level - 1) && bit < APM_FRAME_BITS,
+				  npt_can_map(1ULL << bit, level, SLAT_RWX));
+		ASSERT_TRUE(npt_can_map(leaf_frame(FRAMES - 1, level), level, SLAT_R));
+		ASSERT_FALSE(npt_can_map(ALL_BITS << (9 * (level - 1)), level, SLAT_R));
 	}
 }
 
@@ -160,8 +235,9 @@ TEST(table_reads_back)
 			ASSERT_FALSE(npt_is_leaf(entry, level));
 			ASSERT_TRUE(npt_is_table(entry | ad, level));
 		}
-		ASSERT_EQ(frames[n], npt_pfn(entry));
-		ASSERT_EQ(frames[n], npt_pfn(entry | ad));
+		ASSERT_EQ(frames[n], npt_pfn(entry, 2));
+		ASSERT_EQ(frames[n], npt_pfn(entry | ad, 2));
+		ASSERT_EQ(frames[n], npt_pfn(entry, 5));
 		ASSERT_EQ(SLAT_RWX, npt_rights(entry));
 	}
 }
@@ -176,13 +252,13 @@ TEST(frame_stays_within_its_bits)
 		const u64 frame = 1ULL << bit;
 		const u64 kept = bit < APM_FRAME_BITS ? frame : 0;
 
-		ASSERT_EQ(npt_make_leaf(0, 1, SLAT_RWX) & flags,
-			  npt_make_leaf(frame, 1, SLAT_RWX) & flags);
+		ASSERT_EQ(npt_make_leaf(0, 1, SLAT_RWX, SLAT_MT_WB) & flags,
+			  npt_make_leaf(frame, 1, SLAT_RWX, SLAT_MT_WB) & flags);
 		ASSERT_EQ(npt_make_table(0) & flags, npt_make_table(frame) & flags);
-		ASSERT_EQ(kept, npt_pfn(npt_make_leaf(frame, 1, SLAT_RWX)));
-		ASSERT_EQ(kept, npt_pfn(npt_make_table(frame)));
+		ASSERT_EQ(kept, npt_pfn(npt_make_leaf(frame, 1, SLAT_RWX, SLAT_MT_WB), 1));
+		ASSERT_EQ(kept, npt_pfn(npt_make_table(frame), 2));
 	}
-	ASSERT_EQ(FRAME_MAX, npt_pfn(ALL_BITS));
+	ASSERT_EQ(FRAME_MAX, npt_pfn(ALL_BITS, 1));
 }
 
 TEST(empty_maps_nothing_and_names_no_frame)
@@ -194,6 +270,7 @@ TEST(empty_maps_nothing_and_names_no_frame)
 	EXPECT_FALSE(npt_is_accessed(npt_empty()));
 	EXPECT_FALSE(npt_is_dirty(npt_empty()));
 	EXPECT_EQ(0, npt_rights(npt_empty()));
+	EXPECT_TRUE(npt_is_ve_suppressed(npt_empty()));
 	for (level = 1; level <= SLAT_LEVELS_MAX; level++) {
 		EXPECT_FALSE(npt_is_leaf(npt_empty(), level));
 		EXPECT_FALSE(npt_is_table(npt_empty(), level));
@@ -241,7 +318,7 @@ TEST(each_bit_is_read_where_the_manual_has_it)
 		ASSERT_EQ(bit == APM_RW, !!(npt_rights(present) & SLAT_W));
 		ASSERT_EQ(bit != APM_NX, !!(npt_rights(present) & SLAT_X));
 		ASSERT_EQ(!!(npt_rights(present) & SLAT_R), 1);
-		ASSERT_EQ(bit >= 12 && bit < 52 ? 1ULL << (bit - 12) : 0, npt_pfn(entry));
+		ASSERT_EQ(bit >= 12 && bit < 52 ? 1ULL << (bit - 12) : 0, npt_pfn(entry, 2));
 	}
 }
 

@@ -84,7 +84,7 @@ void rig_free(struct rig *rig)
 {
 	rig->between = NULL;
 	rig_zap(rig, 0, model_last_gfn(&rig->model), true);
-	CHECK(atomic_long_read(&rig->mmu.leaves) == 0);
+	CHECK(tables_leaves(&rig->mmu) == 0);
 	CHECK(atomic_long_read(&rig->mmu.tables) == 1);
 	CHECK(atomic_read(&rig->root.table->live) == 0);
 	rig_check(rig);
@@ -167,6 +167,7 @@ static void check_read(struct rig *rig, const struct model_page *page)
 	read_unlock(&rig->mmu.lock);
 	CHECK(leaf.level == (page->rights ? 1 : 0));
 	CHECK(leaf.pfn == page->frame && leaf.rights == page->rights);
+	CHECK(leaf.type == (page->rights ? SLAT_MT_WB : 0) && leaf.suppress_ve);
 	CHECK(leaf.accessed == page->accessed && leaf.dirty == page->dirty);
 }
 
@@ -185,7 +186,7 @@ static void check_counters(struct rig *rig)
 {
 	const long tables = 1 + model_tables(&rig->model);
 
-	CHECK(atomic_long_read(&rig->mmu.leaves) == (long)model_leaves(&rig->model));
+	CHECK(tables_leaves(&rig->mmu) == (long)model_leaves(&rig->model));
 	CHECK(atomic_long_read(&rig->mmu.tables) == tables);
 	CHECK(tables_live() == tables + (long)rig->cache.nr);
 	CHECK(!memcmp(rig->returned, rig->owed, sizeof(rig->owed)));
@@ -242,7 +243,9 @@ int rig_map_locked(struct rig *rig, struct slat_cache *cache, unsigned int i, u6
 	const struct slat_map map = {
 		.gfn = rig->model.page[i].gfn,
 		.pfn = frame,
+		.level = 1,
 		.rights = rights,
+		.type = SLAT_MT_WB,
 		.cache = cache,
 	};
 

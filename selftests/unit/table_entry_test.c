@@ -56,7 +56,7 @@ static int change(struct slat_mmu *mmu, struct slat_table *table, u64 old, u64 n
 
 static u64 leaf(unsigned int rights)
 {
-	return npt_make_leaf(FRAME, 1, rights);
+	return npt_make_leaf(FRAME, 1, rights, SLAT_MT_WB);
 }
 
 TEST_F(entry, new_leaf_counts)
@@ -64,7 +64,7 @@ TEST_F(entry, new_leaf_counts)
 	EXPECT_EQ(0, change(&self->mmu, self->table, npt_empty(), leaf(SLAT_RWX)));
 	EXPECT_EQ(leaf(SLAT_RWX), self->table->entry[AT]);
 	EXPECT_EQ(1, atomic_read(&self->table->live));
-	EXPECT_EQ(1, atomic_long_read(&self->mmu.leaves));
+	EXPECT_EQ(1, tables_leaves(&self->mmu));
 	EXPECT_EQ(0, self->mmu.cut_gen);
 	EXPECT_EQ(0, returned.calls);
 }
@@ -79,7 +79,7 @@ TEST_F(entry, cleared_leaf_counts_and_returns_its_bits)
 		EXPECT_EQ(0, change(&self->mmu, self->table, leaf(SLAT_RWX) | ad, npt_empty()));
 		EXPECT_EQ(npt_empty(), self->table->entry[AT]);
 		EXPECT_EQ(-1 - (int)n, atomic_read(&self->table->live));
-		EXPECT_EQ(-1 - (long)n, atomic_long_read(&self->mmu.leaves));
+		EXPECT_EQ(-1 - (long)n, tables_leaves(&self->mmu));
 		EXPECT_EQ(1 + n, self->mmu.cut_gen);
 		EXPECT_EQ(1 + n, returned.calls);
 		EXPECT_EQ(FRAME, returned.pfn);
@@ -102,7 +102,7 @@ TEST_F(entry, cut_is_a_lost_right)
 		EXPECT_LE(cut_gen, self->mmu.cut_gen);
 	}
 	EXPECT_EQ(0, atomic_read(&self->table->live));
-	EXPECT_EQ(0, atomic_long_read(&self->mmu.leaves));
+	EXPECT_EQ(0, tables_leaves(&self->mmu));
 	EXPECT_EQ(0, returned.calls);
 }
 
@@ -115,7 +115,7 @@ TEST_F(entry, table_entries_are_no_leaves)
 	EXPECT_EQ(0, change(&self->mmu, self->table, npt_make_table(FRAME), npt_empty()));
 	EXPECT_EQ(0, atomic_read(&self->table->live));
 	EXPECT_EQ(1, self->mmu.cut_gen);
-	EXPECT_EQ(0, atomic_long_read(&self->mmu.leaves));
+	EXPECT_EQ(0, tables_leaves(&self->mmu));
 	EXPECT_EQ(0, returned.calls);
 }
 
@@ -124,13 +124,14 @@ TEST_F(entry, large_leaves_count_as_leaves)
 	unsigned int level;
 
 	for (level = 2; level <= 3; level++) {
-		const u64 large = npt_make_leaf(0x40000, level, SLAT_RWX);
+		const u64 large = npt_make_leaf(0x40000, level, SLAT_RWX, SLAT_MT_WB);
 
 		self->table->level = level;
 		EXPECT_EQ(0, change(&self->mmu, self->table, npt_empty(), large));
-		EXPECT_EQ(1, atomic_long_read(&self->mmu.leaves));
+		EXPECT_EQ(1, atomic_long_read(&self->mmu.leaves[level - 1]));
+		EXPECT_EQ(1, tables_leaves(&self->mmu));
 		EXPECT_EQ(0, change(&self->mmu, self->table, large | NPT_D, npt_empty()));
-		EXPECT_EQ(0, atomic_long_read(&self->mmu.leaves));
+		EXPECT_EQ(0, tables_leaves(&self->mmu));
 		EXPECT_EQ(level - 1, returned.calls);
 		EXPECT_TRUE(returned.dirty);
 	}
@@ -142,7 +143,7 @@ TEST_F(entry, nothing_to_nothing_is_no_cut)
 	EXPECT_EQ(0, change(&self->mmu, self->table, leaf(SLAT_RWX) & ~NPT_P, npt_empty()));
 	EXPECT_EQ(npt_empty(), self->table->entry[AT]);
 	EXPECT_EQ(0, atomic_read(&self->table->live));
-	EXPECT_EQ(0, atomic_long_read(&self->mmu.leaves));
+	EXPECT_EQ(0, tables_leaves(&self->mmu));
 	EXPECT_EQ(0, self->mmu.cut_gen);
 	EXPECT_EQ(0, returned.calls);
 }
@@ -153,14 +154,14 @@ TEST_F(entry, changed_entry_is_left_alone)
 	EXPECT_EQ(-EAGAIN, set_entry(&self->mmu, self->table, AT, leaf(SLAT_RWX), npt_empty()));
 	EXPECT_EQ(leaf(SLAT_RWX) | NPT_D, self->table->entry[AT]);
 	EXPECT_EQ(0, atomic_read(&self->table->live));
-	EXPECT_EQ(0, atomic_long_read(&self->mmu.leaves));
+	EXPECT_EQ(0, tables_leaves(&self->mmu));
 	EXPECT_EQ(0, self->mmu.cut_gen);
 	EXPECT_EQ(0, returned.calls);
 }
 
 TEST_F(entry, frame_change_is_refused_loudly)
 {
-	const u64 other = npt_make_leaf(FRAME + 1, 1, SLAT_RWX);
+	const u64 other = npt_make_leaf(FRAME + 1, 1, SLAT_RWX, SLAT_MT_WB);
 
 	EXPECT_EQ(-EAGAIN, change(&self->mmu, self->table, leaf(SLAT_RWX), other));
 	EXPECT_EQ(1, shim_warnings);

@@ -117,7 +117,9 @@ static void map_one(struct slat_cache *cache, unsigned int *seed)
 	const unsigned int n = next_random(seed, GFNS);
 	struct slat_map map = {
 		.gfn = gfn_of(n),
+		.level = 1,
 		.rights = SLAT_R | next_random(seed, 4) << 1,
+		.type = SLAT_MT_WB,
 		.cache = cache,
 	};
 	int ret;
@@ -341,11 +343,11 @@ TEST(mappers_cpus_and_zap_agree_in_the_end)
 	for (i = 0; i < MAPPERS + CPUS; i++)
 		pthread_join(thread[i], NULL);
 
-	EXPECT_EQ(count_leaves(), atomic_long_read(&stress.mmu.leaves));
+	EXPECT_EQ(count_leaves(), tables_leaves(&stress.mmu));
 	EXPECT_EQ(1 + count_tables(), atomic_long_read(&stress.mmu.tables));
 	EXPECT_EQ(1 + count_tables(), tables_live());
 	zap_range(0, (1ULL << (9 * LEVELS)) - 1, true);
-	EXPECT_EQ(0, atomic_long_read(&stress.mmu.leaves));
+	EXPECT_EQ(0, tables_leaves(&stress.mmu));
 	EXPECT_EQ(1, atomic_long_read(&stress.mmu.tables));
 	EXPECT_EQ(1, tables_live());
 	EXPECT_EQ(0, atomic_read(&stress.root.table->live));

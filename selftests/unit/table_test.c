@@ -137,6 +137,52 @@ TEST_F(table, frame_never_changes_in_place)
 	rig_check(rig);
 }
 
+static int try_map(struct rig *rig, u64 gfn, u64 pfn, unsigned int level, unsigned int rights)
+{
+	const struct slat_map map = {
+		.gfn = gfn, .pfn = pfn, .level = level, .rights = rights,
+		.type = SLAT_MT_WB, .cache = &rig->cache,
+	};
+	int ret;
+
+	CHECK(!slat_cache_fill(&rig->cache, rig->model.levels - 1));
+	read_lock(&rig->mmu.lock);
+	ret = rig->mmu.ops->map(&rig->mmu, &rig->root, &map);
+	read_unlock(&rig->mmu.lock);
+	return ret;
+}
+
+/* M3: a frame is never truncated to one that fits. */
+TEST_F(table, what_the_format_cannot_hold_is_refused)
+{
+	struct rig *rig = self->rig;
+	const u64 end = model_last_gfn(&rig->model) + 1;
+	unsigned int bit;
+
+	for (bit = APM_FRAME_BITS; bit < 64; bit++)
+		EXPECT_EQ(-EINVAL, try_map(rig, 0, 1ULL << bit | 5, 1, SLAT_RWX));
+	EXPECT_EQ(-EINVAL, try_map(rig, 0, ~0ULL, 1, SLAT_RWX));
+	EXPECT_EQ(-EINVAL, try_map(rig, 0, 0, 1, 0));
+	EXPECT_EQ(-EINVAL, try_map(rig, end, 0, 1, SLAT_RWX));
+	EXPECT_EQ(-EINVAL, try_map(rig, ~0ULL, 0, 1, SLAT_RWX));
+	rig_check(rig);
+	rig_scan(rig);
+}
+
+TEST_F(table, type_never_changes_in_place)
+{
+	struct rig *rig = self->rig;
+	struct slat_map map = {
+		.level = 1, .rights = SLAT_R, .type = SLAT_MT_WC, .cache = &rig->cache,
+	};
+
+	rig_map(rig, 0, rig_frame(0), SLAT_R);
+	read_lock(&rig->mmu.lock);
+	EXPECT_EQ(-EAGAIN, rig->mmu.ops->map(&rig->mmu, &rig->root, &map));
+	read_unlock(&rig->mmu.lock);
+	rig_check(rig);
+}
+
 TEST_F(table, empty_cache_maps_nothing)
 {
 	struct rig *rig = self->rig;
@@ -278,7 +324,8 @@ TEST_F(table, zap_of_nothing_is_no_cut)
 static void fill_gfn(struct rig *rig, u64 gfn)
 {
 	const struct slat_map map = {
-		.gfn = gfn, .pfn = rig_frame(gfn), .rights = SLAT_R, .cache = &rig->cache,
+		.gfn = gfn, .pfn = rig_frame(gfn), .level = 1, .rights = SLAT_R,
+		.type = SLAT_MT_WB, .cache = &rig->cache,
 	};
 
 	CHECK(!slat_cache_fill(&rig->cache, rig->model.levels - 1));
@@ -339,9 +386,9 @@ TEST_F(table, zap_of_full_tables_is_bounded_and_exact)
 	EXPECT_EQ(0, still_mapped(rig, first, last));
 	EXPECT_EQ(100, still_mapped(rig, FULL_BASE, first - 1));
 	EXPECT_EQ(49, still_mapped(rig, last + 1, end - 1));
-	EXPECT_EQ(149, atomic_long_read(&rig->mmu.leaves));
+	EXPECT_EQ(149, tables_leaves(&rig->mmu));
 	EXPECT_LT(0, zap_calls(rig, FULL_BASE, end - 1));
-	EXPECT_EQ(0, atomic_long_read(&rig->mmu.leaves));
+	EXPECT_EQ(0, tables_leaves(&rig->mmu));
 }
 
 /* One of these ranges has its last gfn, and nothing else, left for another call. */
@@ -373,7 +420,7 @@ TEST_F(table, zap_of_sparse_tables_is_bounded)
 	calls = zap_calls(rig, 0, model_last_gfn(&rig->model));
 	EXPECT_LT(1, calls);
 	EXPECT_GE(200, calls);
-	EXPECT_EQ(0, atomic_long_read(&rig->mmu.leaves));
+	EXPECT_EQ(0, tables_leaves(&rig->mmu));
 }
 
 /* A leaf that other code may make, of 2M or 1G. */
@@ -386,7 +433,7 @@ static uint64_t *plant_large_leaf(struct rig *rig, u64 gfn, unsigned int level, 
 	*entry = frame << APM_ADDRESS | apm_bit(APM_P) | apm_bit(APM_US) | apm_bit(APM_PS) |
 		 apm_bit(APM_A);
 	atomic_add(1, &slat_table_of((uintptr_t)entry >> 12)->live);
-	atomic_long_inc(&rig->mmu.leaves);
+	atomic_long_inc(&rig->mmu.leaves[level - 1]);
 	return entry;
 }
 
@@ -410,7 +457,7 @@ TEST_F(table, large_leaf_reads_and_zaps)
 
 		EXPECT_EQ(1, zap_calls(rig, gfn, last));
 		EXPECT_EQ(0, *entry);
-		EXPECT_EQ(1, atomic_long_read(&rig->mmu.leaves));
+		EXPECT_EQ(1, tables_leaves(&rig->mmu));
 		EXPECT_EQ(1, rig->returned[7].accessed);
 		EXPECT_EQ(0, rig->returned[7].dirty);
 		EXPECT_EQ(1, zap_calls(rig, last + 1, last + 1));
@@ -442,13 +489,15 @@ TEST_F(table, junk_is_absent)
 		EXPECT_EQ(rig_frame(gfn), npt_hw_peek(&rig->hw, gfn).frame);
 		EXPECT_LT(0, zap_calls(rig, gfn, gfn));
 	}
-	EXPECT_EQ(1, atomic_long_read(&rig->mmu.leaves));
+	EXPECT_EQ(1, tables_leaves(&rig->mmu));
 }
 
 TEST_F(table, locks_are_asserted)
 {
 	struct rig *rig = self->rig;
-	const struct slat_map map = { .rights = SLAT_R, .cache = &rig->cache };
+	const struct slat_map map = {
+		.level = 1, .rights = SLAT_R, .type = SLAT_MT_WB, .cache = &rig->cache,
+	};
 	struct slat_zap zap = {};
 	struct slat_gather gather;
 

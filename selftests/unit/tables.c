@@ -43,6 +43,16 @@ long tables_live(void)
 	return __atomic_load_n(&live, __ATOMIC_RELAXED);
 }
 
+long tables_leaves(const struct slat_mmu *mmu)
+{
+	unsigned int level;
+	long leaves = 0;
+
+	for (level = 1; level <= SLAT_LEAF_LEVELS; level++)
+		leaves += atomic_long_read(&mmu->leaves[level - 1]);
+	return leaves;
+}
+
 static bool may_alloc(void)
 {
 	if (tables_left > 0)

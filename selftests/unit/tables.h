@@ -12,6 +12,9 @@
 /* Tables allocated and not freed. */
 long tables_live(void);
 
+/* Leaves that the code has counted, of all sizes. */
+long tables_leaves(const struct slat_mmu *mmu);
+
 /* How many more allocations succeed; -1, as to begin with: all. */
 extern long tables_left;
 

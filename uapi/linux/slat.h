@@ -122,7 +122,7 @@
  * @retries:	faults that raced with a change and were taken again
  * @mmio_exits:	KVM_EXIT_MMIO returns
  * @io_exits:	KVM_EXIT_IO returns
- * @leaves:	pages mapped in the nested tables now
+ * @leaves:	leaves in the nested tables now, of whatever size
  * @tables:	pages that the nested tables themselves take now
  * @flushes:	times that running vCPUs had to be stopped to drop translations
  * @levels:	levels of the nested tables
