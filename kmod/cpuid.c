@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* CPUID: what slat can give a guest, and what a guest was given. */
+#include <linux/string.h>
+#include <uapi/linux/kvm_para.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/xcr.h>
 #include <asm/processor.h>
@@ -36,6 +38,12 @@
 
 #define XCR0_KNOWN	(XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM | \
 			 XFEATURE_MASK_AVX512)
+
+/*
+ * Of KVM's own features.  A guest that finds KVM's signature makes hypercalls; those
+ * that are not there answer with -KVM_ENOSYS.
+ */
+#define KVM_FEATURES	BIT(KVM_FEATURE_NOP_IO_DELAY)
 
 #define MAX_BASIC	0xd
 #define MAX_EXTENDED	0x80000008
@@ -212,13 +220,18 @@ struct list {
 	unsigned int max;
 };
 
+/* Room for one more, or NULL. */
+static struct kvm_cpuid_entry2 *next(struct list *list)
+{
+	return list->nr == list->max ? NULL : &list->entry[list->nr++];
+}
+
 static bool add(struct list *list, u32 function, u32 index)
 {
-	struct kvm_cpuid_entry2 *entry;
+	struct kvm_cpuid_entry2 *entry = next(list);
 
-	if (list->nr == list->max)
+	if (!entry)
 		return false;
-	entry = &list->entry[list->nr++];
 	host_cpuid(entry, function, index);
 	cut_down(entry);
 	return true;
@@ -253,11 +266,31 @@ static bool add_leaves(struct list *list, u32 first)
 	return true;
 }
 
+/* The leaves by which a guest knows its hypervisor; the host's are none of its business. */
+static bool add_hypervisor(struct list *list)
+{
+	struct kvm_cpuid_entry2 *signature = next(list), *features = next(list);
+	u32 text[3];
+
+	if (!features)
+		return false;
+	BUILD_BUG_ON(sizeof(KVM_SIGNATURE) != sizeof(text) + 1);
+	memcpy(text, KVM_SIGNATURE, sizeof(text));
+	*signature = (struct kvm_cpuid_entry2) {
+		.function = KVM_CPUID_SIGNATURE, .eax = KVM_CPUID_FEATURES,
+		.ebx = text[0], .ecx = text[1], .edx = text[2],
+	};
+	*features = (struct kvm_cpuid_entry2) {
+		.function = KVM_CPUID_FEATURES, .eax = KVM_FEATURES,
+	};
+	return true;
+}
+
 int slat_cpuid_supported(struct kvm_cpuid_entry2 *entry, unsigned int max)
 {
 	struct list list = { .entry = entry, .max = max };
 
-	if (!add_leaves(&list, 0) || !add_leaves(&list, 0x80000000))
+	if (!add_leaves(&list, 0) || !add_leaves(&list, 0x80000000) || !add_hypervisor(&list))
 		return -E2BIG;
 	return list.nr;
 }

@@ -254,4 +254,51 @@ TEST_F(cpuid, supported_is_sane)
 	EXPECT_EQ(0, slat_cpuid(1, 0)->ecx & OSXSAVE);
 }
 
+#define KVM_FEATURES_BUILT	(1u << 1)	/* NOP_IO_DELAY */
+
+/* The signature of KVM, and of its features only those that are there. */
+TEST_F(cpuid, hypervisor)
+{
+	const struct kvm_cpuid_entry2 *signature = slat_cpuid(0x40000000, 0);
+	const struct kvm_cpuid_entry2 *features = slat_cpuid(0x40000001, 0);
+
+	EXPECT_TRUE(slat_cpuid(1, 0)->ecx & (1u << 31));
+	EXPECT_EQ(0x40000001, signature->eax);
+	EXPECT_EQ(0, memcmp(&signature->ebx, "KVMKVMKVM\0\0", 12));
+	EXPECT_EQ(0, features->ebx | features->ecx | features->edx);
+	if (!slat_is_kvm())
+		EXPECT_EQ(KVM_FEATURES_BUILT, features->eax);
+	vcpu_set_cpuid(self->vcpu, self->cpuid);
+	guest_enter_c(self->vcpu, guest_answer, 0);
+	EXPECT_CPUID(0x40000000, 0, signature->eax, signature->ebx,
+		     signature->ecx, signature->edx);
+	EXPECT_CPUID(0x40000001, 0, features->eax, 0, 0, 0);
+}
+
+/* A guest that knows KVM by its signature asks for what it may not have. */
+static void guest_hypercalls(uint64_t unused)
+{
+	int64_t ret, nr;
+
+	for (nr = 0; nr < 20; nr++) {
+		asm volatile("vmmcall"
+			     : "=a"(ret)
+			     : "a"(nr), "b"(0), "c"(0), "d"(0), "S"(0)
+			     : "memory");
+		guest_report(nr, ret);
+	}
+}
+
+TEST_F(cpuid, no_hypercalls)
+{
+	int nr;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM has some of these");
+	vcpu_set_cpuid(self->vcpu, self->cpuid);
+	guest_enter_c(self->vcpu, guest_hypercalls, 0);
+	for (nr = 0; nr < 20; nr++)
+		EXPECT_EQ(-1000, (int64_t)vcpu_await(self->vcpu, nr));
+}
+
 SLAT_HARNESS_MAIN

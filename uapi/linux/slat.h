@@ -13,7 +13,9 @@
  *   KVM_CREATE_VM            type 0; -EINVAL for another, -EBUSY while somebody
  *                            else (KVM) holds the CPU's virtualization
  *   KVM_GET_VCPU_MMAP_SIZE   bytes to map of a vCPU fd
- *   KVM_GET_SUPPORTED_CPUID  -E2BIG when nent is too small
+ *   KVM_GET_SUPPORTED_CPUID  -E2BIG when nent is too small.  KVM's own leaves tell
+ *                            of KVM_FEATURE_NOP_IO_DELAY alone: there is no
+ *                            kvmclock, no asynchronous page fault, no hint
  *   KVM_GET_MSR_INDEX_LIST   the MSRs that a VMM has to move
  *   KVM_GET_MSR_FEATURE_INDEX_LIST, KVM_GET_MSRS
  *                            the MSRs that tell of the host, and what
