@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The ioctls by which a VMM prepares a VM before its vCPUs exist, as on KVM. */
+#include <linux/limits.h>
+#include <linux/minmax.h>
 #include <linux/uaccess.h>
 
 #include "cap.h"
 #include "ioevent.h"
 #include "ioctl.h"
 #include "vcpu.h"
+
+/* What KVM_SET_NR_MMU_PAGES takes at the least. */
+#define MMU_PAGES_MIN	64
 
 static long enable_cap(struct slat_vm *vm, const void __user *user)
 {
@@ -49,6 +54,16 @@ static long set_boot_cpu_id(struct slat_vm *vm, u32 id)
 	return ret;
 }
 
+/* As on KVM with nested paging, a number without effect: no table shadows the guest's. */
+static long set_nr_mmu_pages(struct slat_vm *vm, unsigned long nr)
+{
+	if (nr < MMU_PAGES_MIN)
+		return -EINVAL;
+	/* Nobody reads it but the VMM, whose ioctl returns an int. */
+	WRITE_ONCE(vm->nr_mmu_pages, min_t(unsigned long, nr, INT_MAX));
+	return 0;
+}
+
 /* As KVM does for a VM without an interrupt controller in the kernel. */
 static long set_gsi_routing(const void __user *user)
 {
@@ -79,6 +94,10 @@ long slat_ioctl_vm(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 		return set_tss_addr(arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return set_identity_map_addr(vm, user);
+	case KVM_SET_NR_MMU_PAGES:
+		return set_nr_mmu_pages(vm, arg);
+	case KVM_GET_NR_MMU_PAGES:
+		return READ_ONCE(vm->nr_mmu_pages);
 	case KVM_SET_BOOT_CPU_ID:
 		return set_boot_cpu_id(vm, arg);
 	case KVM_SET_GSI_ROUTING:

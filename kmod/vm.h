@@ -34,6 +34,7 @@ struct slat_stats;
  * @base:	view 0
  * @max_vcpu_ids: ids are below it, 0: not settled; under @lock
  * @boot_cpu_id: the vCPU that boots; under @lock
+ * @nr_mmu_pages: of KVM_SET_NR_MMU_PAGES, kept for the VMM
  * @ioevents:	doorbells, changed under @lock, read under RCU
  * @nr_ioevents: entries of @ioevents, under @lock
  * @hypercall_exits: hypercalls that the VMM wants, a bit each
@@ -62,6 +63,7 @@ struct slat_vm {
 	struct slat_view base;
 	u32 max_vcpu_ids;
 	u32 boot_cpu_id;
+	u32 nr_mmu_pages;
 	struct list_head ioevents;
 	unsigned int nr_ioevents;
 	u32 hypercall_exits;

@@ -82,6 +82,29 @@ TEST(max_vcpu_id)
 	vm_destroy(vm);
 }
 
+/* Kept, though nothing shadows the guest's page tables. */
+TEST(nr_mmu_pages)
+{
+	struct vm *vm = vm_create_empty();
+
+	if (!slat_is_kvm()) {
+		EXPECT_EQ(0, slat_check_extension(KVM_CAP_MMU_SHADOW_CACHE_CONTROL));
+		EXPECT_EQ(0, try_ioctl(vm->fd, KVM_GET_NR_MMU_PAGES, 0));
+	}
+	EXPECT_EQ(-EINVAL, try_ioctl(vm->fd, KVM_SET_NR_MMU_PAGES, 0));
+	EXPECT_EQ(-EINVAL, try_ioctl(vm->fd, KVM_SET_NR_MMU_PAGES, 63));
+	EXPECT_EQ(0, try_ioctl(vm->fd, KVM_SET_NR_MMU_PAGES, 64));
+	EXPECT_EQ(64, try_ioctl(vm->fd, KVM_GET_NR_MMU_PAGES, 0));
+	EXPECT_EQ(-EINVAL, try_ioctl(vm->fd, KVM_SET_NR_MMU_PAGES, 63));
+	EXPECT_EQ(64, try_ioctl(vm->fd, KVM_GET_NR_MMU_PAGES, 0));
+	/* No number reads as an error. */
+	EXPECT_EQ(0, try_ioctl(vm->fd, KVM_SET_NR_MMU_PAGES, -EINTR));
+	if (!slat_is_kvm())
+		EXPECT_EQ(0x7fffffff,
+			  try_ioctl(vm->fd, KVM_GET_NR_MMU_PAGES, 0));
+	vm_destroy(vm);
+}
+
 /* Without an interrupt controller in the kernel there is nothing to route. */
 TEST(gsi_routing)
 {

@@ -47,6 +47,10 @@
  *   KVM_SET_TSS_ADDR, KVM_SET_IDENTITY_MAP_ADDR
  *                            without effect on SVM.  -EINVAL: above 4G less three
  *                            pages; after the first vCPU
+ *   KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES
+ *                            a number that is kept, and has no effect since
+ *                            nothing shadows the guest's page tables; 0 at first.
+ *                            -EINVAL: less than 64
  *   KVM_SET_BOOT_CPU_ID      -EBUSY after the first vCPU
  *   KVM_SET_GSI_ROUTING      -EINVAL, as on KVM without KVM_CREATE_IRQCHIP
  *   KVM_X86_SET_MSR_FILTER   -EINVAL: unknown flags, a range without flags or of
