@@ -342,11 +342,13 @@ void slat_cpuid_follow(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
 	}
 }
 
-void slat_cpuid_exit(struct slat_vcpu *vcpu)
+int slat_cpuid_exit(struct slat_vcpu *vcpu)
 {
 	const struct kvm_cpuid_entry2 *found;
 	struct kvm_cpuid_entry2 entry = {};
 
+	if (vcpu->msrs.misc_features && vcpu->mode.cpl)
+		return -EPERM;
 	found = slat_cpuid_find(vcpu, vcpu->gpr[SLAT_RAX], vcpu->gpr[SLAT_RCX]);
 	if (found) {
 		entry = *found;
@@ -356,6 +358,7 @@ void slat_cpuid_exit(struct slat_vcpu *vcpu)
 	vcpu->gpr[SLAT_RBX] = entry.ebx;
 	vcpu->gpr[SLAT_RCX] = entry.ecx;
 	vcpu->gpr[SLAT_RDX] = entry.edx;
+	return 0;
 }
 
 /* The guest's answer, as far as the host can back it. */

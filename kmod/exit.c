@@ -144,8 +144,7 @@ static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit,
 {
 	switch (exit->reason) {
 	case SLAT_EXIT_CPUID:
-		slat_cpuid_exit(vcpu);
-		return 0;
+		return slat_cpuid_exit(vcpu);
 	case SLAT_EXIT_XSETBV:
 		return do_xsetbv(vcpu);
 	case SLAT_EXIT_CR4:

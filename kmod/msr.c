@@ -147,6 +147,10 @@ static u64 *kept(struct slat_vcpu *vcpu, u32 index)
 		return &msrs->tsc_adjust;
 	case MSR_IA32_MISC_ENABLE:
 		return &msrs->misc_enable;
+	case MSR_PLATFORM_INFO:
+		return &msrs->platform_info;
+	case MSR_MISC_FEATURES_ENABLES:
+		return &msrs->misc_features;
 	case MSR_IA32_POWER_CTL:
 		return &msrs->power_ctl;
 	case MSR_IA32_UCODE_REV:
@@ -248,6 +252,26 @@ static int set_misc_enable(struct slat_vcpu *vcpu, u64 value, bool guest)
 	return 0;
 }
 
+/* CPUID may fault only while the platform has it: neither write may undo the other. */
+
+static int set_platform_info(struct slat_vcpu *vcpu, u64 value, bool guest)
+{
+	if (guest || (vcpu->msrs.misc_features && !(value & MSR_PLATFORM_INFO_CPUID_FAULT)))
+		return -EINVAL;
+	vcpu->msrs.platform_info = value;
+	return 0;
+}
+
+static int set_misc_features(struct slat_vcpu *vcpu, u64 value)
+{
+	if (value & ~MSR_MISC_FEATURES_ENABLES_CPUID_FAULT)
+		return -EINVAL;
+	if (value && !(vcpu->msrs.platform_info & MSR_PLATFORM_INFO_CPUID_FAULT))
+		return -EINVAL;
+	vcpu->msrs.misc_features = value;
+	return 0;
+}
+
 static int set_hwcr(struct slat_vcpu *vcpu, u64 value)
 {
 	/* Filters and caches of the TLB, and IGNNE: without effect. */
@@ -301,6 +325,10 @@ static int set_kept(struct slat_vcpu *vcpu, u32 index, u64 value, bool guest)
 		return 0;
 	case MSR_IA32_MISC_ENABLE:
 		return set_misc_enable(vcpu, value, guest);
+	case MSR_PLATFORM_INFO:
+		return set_platform_info(vcpu, value, guest);
+	case MSR_MISC_FEATURES_ENABLES:
+		return set_misc_features(vcpu, value);
 	case MSR_IA32_UCODE_REV:
 		if (!guest)
 			vcpu->msrs.ucode_rev = value;
@@ -350,6 +378,8 @@ static int get_rest(struct slat_vcpu *vcpu, u32 index, u64 *value, bool guest)
 	const u64 *from = kept(vcpu, index);
 
 	if (is_osvw(index) && !has_osvw(vcpu))
+		return -EINVAL;
+	if (guest && index == MSR_PLATFORM_INFO && READ_ONCE(vcpu->vm->hide_platform_info))
 		return -EINVAL;
 	if (from)
 		*value = *from;
@@ -450,6 +480,7 @@ void slat_msrs_init(struct slat_vcpu *vcpu)
 	vcpu->msrs = (struct slat_msrs) {
 		.misc_enable = MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL |
 			       MSR_IA32_MISC_ENABLE_BTS_UNAVAIL,
+		.platform_info = MSR_PLATFORM_INFO_CPUID_FAULT,
 		.ucode_rev = 0x01000065,
 		.mce.cap = SLAT_MCE_BANKS,
 	};
@@ -462,6 +493,7 @@ static const u32 list[] = {
 	MSR_IA32_TSC, MSR_IA32_CR_PAT, MSR_VM_HSAVE_PA,
 	MSR_IA32_TSC_ADJUST, MSR_IA32_MISC_ENABLE, MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL,
 	MSR_IA32_POWER_CTL, MSR_IA32_UCODE_REV, MSR_K7_HWCR,
+	MSR_PLATFORM_INFO, MSR_MISC_FEATURES_ENABLES,
 	MSR_TSC_AUX,	/* not everywhere, hence the last */
 };
 

@@ -45,6 +45,8 @@ struct slat_mce {
  * @tsc_aux:	what RDTSCP and RDPID read
  * @tsc_adjust:	how far the guest moved its TSC
  * @misc_enable: of Intel's CPUs, but KVM has it everywhere
+ * @platform_info: likewise; for the VMM alone to set
+ * @misc_features: likewise: whether CPUID faults outside of the guest's kernel
  * @ucode_rev:	microcode revision
  * @hwcr:	AMD's hardware configuration
  * @de_cfg:	AMD's decoder configuration
@@ -60,6 +62,8 @@ struct slat_msrs {
 	u32 tsc_aux;
 	u64 tsc_adjust;
 	u64 misc_enable;
+	u64 platform_info;
+	u64 misc_features;
 	u64 ucode_rev;
 	u64 hwcr;
 	u64 de_cfg;

@@ -220,8 +220,11 @@ bool slat_cpuid_mwait(struct slat_vcpu *vcpu);
 /** slat_cpuid_follow() - bring up to date what follows the guest's own registers */
 void slat_cpuid_follow(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry);
 
-/** slat_cpuid_exit() - the guest executed CPUID: set its registers. */
-void slat_cpuid_exit(struct slat_vcpu *vcpu);
+/**
+ * slat_cpuid_exit() - the guest executed CPUID: set its registers
+ * Return: 0; -EPERM: its kernel wants #GP.
+ */
+int slat_cpuid_exit(struct slat_vcpu *vcpu);
 
 /**
  * slat_cpuid_set() - give the guest its CPUID, and work out vcpu->limits
