@@ -51,6 +51,9 @@ int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap)
 		return 0;
 	case KVM_CAP_MAX_VCPU_ID:
 		return set_max_vcpu_id(vm, cap->args[0]);
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		WRITE_ONCE(vm->exception_payload, cap->args[0]);
+		return 0;
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		WRITE_ONCE(vm->hide_platform_info, !cap->args[0]);
 		return 0;

@@ -62,6 +62,24 @@ bool slat_debug_stepped(struct slat_vcpu *vcpu)
 	return true;
 }
 
+#define DR7_GENERAL_DETECT	BIT(13)
+#define DR6_GENERAL_DETECT	BIT(13)
+#define DR6_SETTABLE	(DR_TRAP_BITS | DR6_GENERAL_DETECT | DR_STEP | DR_SWITCH)
+/* Say that something happened by being 0: bus locks, transactions. */
+#define DR6_INVERTED	(DR_BUS_LOCK | BIT(16))
+
+void slat_debug_payload(struct slat_vcpu *vcpu, u64 bits)
+{
+	u64 dr6, dr7;
+
+	slat_hw->get_debug(vcpu, &dr6, &dr7);
+	/* The bits of breakpoints tell of this #DB alone; the guest clears the others. */
+	dr6 &= DR6_SETTABLE & ~DR_TRAP_BITS;
+	dr6 |= DR6_RESERVED | (bits & DR6_SETTABLE);
+	dr6 &= ~(bits & DR6_INVERTED);
+	slat_hw->set_debug(vcpu, dr6, dr7 & ~DR7_GENERAL_DETECT);
+}
+
 /* DR6 and DR7, with the bits that are always the same. */
 static void write_control(struct slat_vcpu *vcpu, bool is_dr7, u64 value)
 {
@@ -71,7 +89,7 @@ static void write_control(struct slat_vcpu *vcpu, bool is_dr7, u64 value)
 	if (is_dr7)
 		dr7 = (value & ~0xd000ULL) | 0x400;
 	else
-		dr6 = (value & (DR_TRAP_BITS | DR_STEP | DR_SWITCH | BIT(13))) | DR6_RESERVED;
+		dr6 = (value & DR6_SETTABLE) | DR6_RESERVED;
 	slat_hw->set_debug(vcpu, dr6, dr7);
 }
 

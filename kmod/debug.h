@@ -47,6 +47,12 @@ int slat_debug_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit);
 bool slat_debug_stepped(struct slat_vcpu *vcpu);
 
 /**
+ * slat_debug_payload() - a #DB comes: tell the guest why
+ * @bits:	to set in DR6; of those that are 0 there when set, to clear
+ */
+void slat_debug_payload(struct slat_vcpu *vcpu, u64 bits);
+
+/**
  * slat_debug_mov() - execute a MOV of a debug register while the VMM debugs
  * @nr:		of the debug register
  * @value:	to write, or NULL

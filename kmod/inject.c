@@ -43,6 +43,21 @@ void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 err
 	};
 }
 
+void slat_inject_payload(struct slat_vcpu *vcpu)
+{
+	struct slat_exception *ex = &vcpu->events.exception;
+
+	if (!ex->deferred)
+		return;
+	if (ex->has_payload && ex->vector == X86_TRAP_PF)
+		vcpu->cr2 = ex->payload;
+	else if (ex->has_payload && ex->vector == X86_TRAP_DB)
+		slat_debug_payload(vcpu, ex->payload);
+	ex->deferred = false;
+	ex->has_payload = false;
+	ex->payload = 0;
+}
+
 int slat_inject_irq(struct slat_vcpu *vcpu, u8 vector)
 {
 	struct slat_irq *irq = &vcpu->events.irq;

@@ -20,14 +20,21 @@ struct slat_vcpu;
  * struct slat_exception - an exception to be injected next
  * @pending:	there is one
  * @has_error:	@error is pushed
+ * @deferred:	the VMM set it so: @payload is still to reach the register where the
+ *		guest looks for it
+ * @has_payload: there is one
  * @vector:	0..31, or SLAT_TRIPLE_FAULT
  * @error:	error code
+ * @payload:	CR2 of a #PF, or new bits of DR6 for a #DB
  */
 struct slat_exception {
 	bool pending;
 	bool has_error;
+	bool deferred;
+	bool has_payload;
 	u8 vector;
 	u32 error;
+	u64 payload;
 };
 
 /**
@@ -88,6 +95,14 @@ struct slat_event {
  * a #PF, set vcpu->cr2 first.
  */
 void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 error);
+
+/**
+ * slat_inject_payload() - an exception of the VMM's is about to be raised
+ *
+ * Gives the guest the registers that tell of it.  Nothing to do for an exception
+ * that slat_vcpu_inject() raised.
+ */
+void slat_inject_payload(struct slat_vcpu *vcpu);
 
 /**
  * slat_inject_irq() - KVM_INTERRUPT

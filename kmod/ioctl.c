@@ -42,6 +42,7 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_XSAVE:
 	case KVM_CAP_DEBUGREGS:
 	case KVM_CAP_VCPU_EVENTS:
+	case KVM_CAP_EXCEPTION_PAYLOAD:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_X86_ROBUST_SINGLESTEP:

@@ -107,19 +107,32 @@ int slat_sregs2_set(struct slat_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 
 /* Events */
 
+static void get_exception(struct slat_vcpu *vcpu, struct kvm_vcpu_events *events)
+{
+	const struct slat_exception *ex = &vcpu->events.exception;
+
+	if (READ_ONCE(vcpu->vm->exception_payload))
+		events->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	else
+		/* A VMM that does not know of payloads would lose it. */
+		slat_inject_payload(vcpu);
+	if (!ex->pending || slat_inject_is_triple(vcpu))
+		return;
+	events->exception.injected = !ex->deferred;
+	events->exception.pending = ex->deferred;
+	events->exception.nr = ex->vector;
+	events->exception.has_error_code = ex->has_error;
+	events->exception.error_code = ex->error;
+	events->exception_has_payload = ex->has_payload;
+	events->exception_payload = ex->payload;
+}
+
 void slat_events_get(struct slat_vcpu *vcpu, struct kvm_vcpu_events *events)
 {
 	const struct slat_events *from = &vcpu->events;
-	const struct slat_exception *ex = &from->exception;
-	const bool triple = slat_inject_is_triple(vcpu);
 
 	memset(events, 0, sizeof(*events));
-	if (ex->pending && !triple) {
-		events->exception.injected = 1;
-		events->exception.nr = ex->vector;
-		events->exception.has_error_code = ex->has_error;
-		events->exception.error_code = ex->error;
-	}
+	get_exception(vcpu, events);
 	events->interrupt.injected = from->irq.queued || from->irq.taken;
 	events->interrupt.nr = from->irq.vector;
 	/* SVM does not tell which instruction it was. */
@@ -128,19 +141,28 @@ void slat_events_get(struct slat_vcpu *vcpu, struct kvm_vcpu_events *events)
 	events->nmi.injected = from->nmi.taken;
 	events->nmi.pending = !!from->nmi.queued;
 	events->nmi.masked = from->nmi.masked;
-	events->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
-			KVM_VCPUEVENT_VALID_SMM;
+	events->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+			 KVM_VCPUEVENT_VALID_SMM;
 	if (READ_ONCE(vcpu->vm->triple_fault_event)) {
-		events->triple_fault.pending = triple;
+		events->triple_fault.pending = slat_inject_is_triple(vcpu);
 		events->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	}
+}
+
+/* The VMM sets one that has not changed the guest's registers yet. */
+static bool is_deferred(const struct kvm_vcpu_events *events)
+{
+	return (events->flags & KVM_VCPUEVENT_VALID_PAYLOAD) && events->exception.pending;
 }
 
 static bool events_valid(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *events)
 {
 	if (events->flags & ~SLAT_EVENTS_FLAGS)
 		return false;
-	if (events->exception.injected &&
+	if ((events->flags & KVM_VCPUEVENT_VALID_PAYLOAD) &&
+	    !READ_ONCE(vcpu->vm->exception_payload))
+		return false;
+	if ((events->exception.injected || is_deferred(events)) &&
 	    (events->exception.nr > 31 || events->exception.nr == X86_TRAP_NMI))
 		return false;
 	if ((events->flags & KVM_VCPUEVENT_VALID_SMM) && (events->smi.smm || events->smi.pending))
@@ -154,14 +176,19 @@ static void set_exception(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *
 	const bool keep_triple = slat_inject_is_triple(vcpu) &&
 				 !(events->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT);
 	struct slat_exception *ex = &vcpu->events.exception;
+	const bool deferred = is_deferred(events);
 
 	if (keep_triple)
 		return;
 	*ex = (struct slat_exception) {
-		.pending = events->exception.injected,
+		.pending = events->exception.injected || deferred,
+		.deferred = deferred,
 		.vector = events->exception.nr,
 		.has_error = events->exception.has_error_code,
 		.error = events->exception.error_code,
+		.has_payload = deferred && events->exception_has_payload,
+		.payload = deferred && events->exception_has_payload ?
+			   events->exception_payload : 0,
 	};
 	if ((events->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) && events->triple_fault.pending)
 		*ex = (struct slat_exception) { .pending = true, .vector = SLAT_TRIPLE_FAULT };

@@ -12,6 +12,7 @@ struct slat_vcpu;
 				 KVM_VCPUEVENT_VALID_SIPI_VECTOR | \
 				 KVM_VCPUEVENT_VALID_SHADOW | \
 				 KVM_VCPUEVENT_VALID_SMM | \
+				 KVM_VCPUEVENT_VALID_PAYLOAD | \
 				 KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
 
 /** slat_xsave_get() - KVM_GET_XSAVE and KVM_GET_XSAVE2; @xsave is zeroed */

@@ -224,6 +224,7 @@ static int run_guest(struct slat_vcpu *vcpu)
 	int ret;
 
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	slat_inject_payload(vcpu);
 	do {
 		struct slat_exit exit;
 

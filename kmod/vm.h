@@ -40,6 +40,7 @@ struct slat_stats;
  * @hypercall_exits: hypercalls that the VMM wants, a bit each
  * @quirks_off:	KVM_X86_QUIRK_* that the VMM does without
  * @triple_fault_event: KVM_CAP_X86_TRIPLE_FAULT_EVENT
+ * @exception_payload: KVM_CAP_EXCEPTION_PAYLOAD
  * @hide_platform_info: KVM_CAP_MSR_PLATFORM_INFO is off
  * @msr_filter:	what the guest may access of its MSRs, NULL: all; set under @lock,
  *		read under RCU
@@ -70,6 +71,7 @@ struct slat_vm {
 	u32 hypercall_exits;
 	u32 quirks_off;
 	bool triple_fault_event;
+	bool exception_payload;
 	bool hide_platform_info;
 	struct slat_msr_filter __rcu *msr_filter;
 	u32 user_msrs;

@@ -382,6 +382,182 @@ TEST_F(state, triple_fault)
 	vcpu_run_to(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
+/* --- exceptions whose registers the VMM leaves to KVM_RUN */
+
+static volatile uint64_t last_vector, last_error, last_cr2, last_dr6, last_dr7;
+
+GUEST_HANDLER static void guest_note(struct guest_frame *frame)
+{
+	last_vector = frame->vector;
+	last_error = frame->error;
+	last_cr2 = read_cr2();
+	last_dr6 = read_dr6();
+	last_dr7 = read_dr7();
+}
+
+static void guest_notes(uint64_t unused)
+{
+	guest_handlers[DB_VECTOR] = guest_note;
+	guest_handlers[PF_VECTOR] = guest_note;
+	for (;;) {
+		guest_report(1, last_vector);
+		guest_report(2, last_error);
+		guest_report(3, last_cr2);
+		guest_report(4, last_dr6);
+		guest_report(5, last_dr7);
+	}
+}
+
+static void enable_payload(struct vm *vm, uint64_t on)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_EXCEPTION_PAYLOAD, .args = { on },
+	};
+
+	must_ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
+}
+
+static void set_payload(struct vcpu *vcpu, uint8_t vector, uint64_t payload)
+{
+	struct kvm_vcpu_events events;
+
+	must_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	events.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	events.exception.pending = 1;
+	events.exception.nr = vector;
+	events.exception.has_error_code = vector == PF_VECTOR;
+	events.exception.error_code = vector == PF_VECTOR ? PF_USER : 0;
+	events.exception_has_payload = 1;
+	events.exception_payload = payload;
+	must_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
+}
+
+TEST_F(state, payload_pf)
+{
+	const uint64_t cr2 = 0xffff800012345678;
+	struct vcpu *vcpu = self->vcpu;
+	struct kvm_vcpu_events events;
+	struct kvm_sregs sregs;
+	unsigned int i;
+
+	EXPECT_EQ(1, slat_check_extension(KVM_CAP_EXCEPTION_PAYLOAD));
+	enable_payload(self->vm, 1);
+	guest_enter_c(vcpu, guest_notes, 0);
+	vcpu_await(vcpu, 1);
+	set_payload(vcpu, PF_VECTOR, cr2);
+	/* It waits, also over a KVM_RUN that does not get to the guest. */
+	vcpu->run->immediate_exit = 1;
+	EXPECT_EQ(-EINTR, vcpu_try_run(vcpu));
+	vcpu->run->immediate_exit = 0;
+	must_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	EXPECT_TRUE(events.flags & KVM_VCPUEVENT_VALID_PAYLOAD);
+	EXPECT_EQ(1, events.exception.pending);
+	EXPECT_EQ(0, events.exception.injected);
+	EXPECT_EQ(PF_VECTOR, events.exception.nr);
+	EXPECT_EQ(PF_USER, events.exception.error_code);
+	EXPECT_EQ(1, events.exception_has_payload);
+	EXPECT_EQ(cr2, events.exception_payload);
+	vcpu_get_sregs(vcpu, &sregs);
+	EXPECT_EQ(0, sregs.cr2);
+	/* Then it happens. */
+	for (i = 2; i <= 5; i++)
+		vcpu_await(vcpu, i);
+	EXPECT_EQ(PF_VECTOR, vcpu_await(vcpu, 1));
+	EXPECT_EQ(PF_USER, vcpu_await(vcpu, 2));
+	EXPECT_EQ(cr2, vcpu_await(vcpu, 3));
+	must_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	EXPECT_EQ(0, events.exception.pending);
+	EXPECT_EQ(0, events.exception_has_payload);
+}
+
+TEST_F(state, payload_db)
+{
+	struct vcpu *vcpu = self->vcpu;
+	struct kvm_debugregs regs;
+	unsigned int i;
+
+	enable_payload(self->vm, 1);
+	guest_enter_c(vcpu, guest_notes, 0);
+	vcpu_await(vcpu, 1);
+	must_ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &regs);
+	regs.dr6 = 0xffff8ff1;	/* a breakpoint, and a task switch */
+	regs.dr7 |= 1ul << 13;	/* general detect */
+	must_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &regs);
+	/* Single step, no bus lock: inverted; and bits that DR6 does not have. */
+	set_payload(vcpu, DB_VECTOR, -1ul << 32 | 1u << 14 | 1u << 12 |
+				     1u << 11 | 1u << 1);
+	for (i = 2; i <= 5; i++)
+		vcpu_await(vcpu, i);
+	EXPECT_EQ(DB_VECTOR, vcpu_await(vcpu, 1));
+	vcpu_await(vcpu, 2);
+	EXPECT_EQ(0, vcpu_await(vcpu, 3));
+	EXPECT_EQ(0xffffc7f2, vcpu_await(vcpu, 4));
+	EXPECT_EQ(DR7_FIXED, vcpu_await(vcpu, 5));
+}
+
+/* Injected as ever: the registers are as the VMM has set them. */
+TEST_F(state, payload_injected)
+{
+	struct vcpu *vcpu = self->vcpu;
+	struct kvm_vcpu_events events;
+	unsigned int i;
+
+	enable_payload(self->vm, 1);
+	guest_enter_c(vcpu, guest_notes, 0);
+	vcpu_await(vcpu, 1);
+	must_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	events.exception.injected = 1;
+	events.exception.nr = PF_VECTOR;
+	events.exception.has_error_code = 1;
+	events.exception_has_payload = 1;
+	events.exception_payload = 0x1234;
+	must_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
+	must_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	EXPECT_EQ(1, events.exception.injected);
+	EXPECT_EQ(0, events.exception.pending);
+	EXPECT_EQ(0, events.exception_has_payload);
+	for (i = 2; i <= 5; i++)
+		vcpu_await(vcpu, i);
+	EXPECT_EQ(PF_VECTOR, vcpu_await(vcpu, 1));
+	vcpu_await(vcpu, 2);
+	EXPECT_EQ(0, vcpu_await(vcpu, 3));
+}
+
+/* A VMM that switches it off is told what the guest will see. */
+TEST_F(state, payload_off)
+{
+	struct vcpu *vcpu = self->vcpu;
+	struct kvm_vcpu_events events;
+	struct kvm_sregs sregs;
+
+	guest_enter_c(vcpu, guest_notes, 0);
+	enable_payload(self->vm, 1);
+	set_payload(vcpu, PF_VECTOR, 0x5678);
+	enable_payload(self->vm, 0);
+	must_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	EXPECT_EQ(0, events.flags & KVM_VCPUEVENT_VALID_PAYLOAD);
+	EXPECT_EQ(1, events.exception.injected);
+	vcpu_get_sregs(vcpu, &sregs);
+	EXPECT_EQ(0x5678, sregs.cr2);
+	events.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	EXPECT_EQ(-EINVAL, try_ioctl_ptr(vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+}
+
+TEST_F(state, payload_refusals)
+{
+	struct kvm_vcpu_events events;
+
+	enable_payload(self->vm, 1);
+	must_ioctl(self->vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	events.exception.pending = 1;
+	events.exception.nr = 32;
+	EXPECT_EQ(-EINVAL, TRY_EVENTS());
+	events.exception.nr = 2;
+	EXPECT_EQ(-EINVAL, TRY_EVENTS());
+	events.exception.nr = DE_VECTOR;
+	EXPECT_EQ(0, TRY_EVENTS());
+}
+
 /* --- MP state, TSC */
 
 TEST_F(state, mp_state)

@@ -37,7 +37,8 @@
  *   KVM_ENABLE_CAP           KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_MAX_VCPU_ID,
  *                            KVM_CAP_X86_TRIPLE_FAULT_EVENT,
  *                            KVM_CAP_DISABLE_QUIRKS, KVM_CAP_DISABLE_QUIRKS2,
- *                            KVM_CAP_EXIT_HYPERCALL, KVM_CAP_MSR_PLATFORM_INFO.
+ *                            KVM_CAP_EXIT_HYPERCALL, KVM_CAP_MSR_PLATFORM_INFO,
+ *                            KVM_CAP_EXCEPTION_PAYLOAD.
  *                            -EINVAL: another one, flags, or arguments that it
  *                            does not take
  *   KVM_IOEVENTFD            ports and memory.  -EINVAL: unknown flags, a length
