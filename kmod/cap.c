@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KVM_ENABLE_CAP: what a VMM switches on for a VM. */
+/* KVM_ENABLE_CAP: what a VMM switches on for a VM or a vCPU. */
 #include <linux/kvm.h>
 #include <uapi/linux/kvm_para.h>
 
@@ -59,6 +59,19 @@ int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap)
 		return 0;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		WRITE_ONCE(vm->triple_fault_event, cap->args[0]);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+int slat_cap_enable_vcpu(const struct kvm_enable_cap *cap)
+{
+	if (cap->flags)
+		return -EINVAL;
+	switch (cap->cap) {
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
+		/* Always so: no guest can use a feature of KVM's that slat does not have. */
 		return 0;
 	default:
 		return -EINVAL;

@@ -19,4 +19,10 @@ struct slat_vm;
  */
 int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap);
 
+/**
+ * slat_cap_enable_vcpu() - KVM_ENABLE_CAP on a vCPU
+ * Return: 0; -EINVAL: flags, or a capability that cannot be enabled.
+ */
+int slat_cap_enable_vcpu(const struct kvm_enable_cap *cap);
+
 #endif

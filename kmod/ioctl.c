@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include <uapi/linux/kvm_para.h>
@@ -29,6 +30,7 @@ static int check_extension(unsigned long cap)
 	switch (cap) {
 	case KVM_CAP_USER_MEMORY:
 	case KVM_CAP_EXT_CPUID:
+	case KVM_CAP_EXT_EMUL_CPUID:
 	case KVM_CAP_SYNC_MMU:
 	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
 	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
@@ -57,6 +59,7 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_ENABLE_CAP_VM:
 	case KVM_CAP_X86_USER_SPACE_MSR:
 	case KVM_CAP_X86_MSR_FILTER:
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
 	case KVM_CAP_MSR_PLATFORM_INFO:
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_USER_NMI:
@@ -140,6 +143,38 @@ out:
 	return ret;
 }
 
+/* Padding that may get a meaning must be 0. */
+static long check_cpuid_padding(const struct kvm_cpuid_entry2 __user *entries, u32 nent)
+{
+	struct kvm_cpuid_entry2 entry;
+	u32 i;
+
+	for (i = 0; i < nent; i++) {
+		if (copy_from_user(&entry, &entries[i], sizeof(entry)))
+			return -EFAULT;
+		if (memchr_inv(entry.padding, 0, sizeof(entry.padding)))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* What the CPU lacks, no guest can use: an empty list. */
+static long get_emulated_cpuid(struct kvm_cpuid2 __user *user)
+{
+	struct kvm_cpuid2 head;
+	long ret = copy_cpuid_head(&head, user);
+
+	if (ret)
+		return ret;
+	if (!head.nent)
+		return -E2BIG;
+	ret = check_cpuid_padding(user->entries, min_t(u32, head.nent, SLAT_CPUID_MAX));
+	if (ret)
+		return ret;
+	head.nent = 0;
+	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
+}
+
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct slat_msr_list msr_list;
@@ -156,6 +191,8 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return arg ? -EINVAL : 2 * PAGE_SIZE;
 	case KVM_GET_SUPPORTED_CPUID:
 		return get_supported_cpuid(user);
+	case KVM_GET_EMULATED_CPUID:
+		return get_emulated_cpuid(user);
 	case KVM_GET_MSR_INDEX_LIST:
 		msr_list = slat_msr_list();
 		return slat_ioctl_msr_list(&msr_list, user);

@@ -72,6 +72,13 @@ static long set_mp_state(const void __user *user)
 	return state.mp_state == KVM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
 }
 
+static long enable_cap(const void __user *user)
+{
+	struct kvm_enable_cap cap;
+
+	return copy_from_user(&cap, user, sizeof(cap)) ? -EFAULT : slat_cap_enable_vcpu(&cap);
+}
+
 static long set_tsc_khz(struct slat_vcpu *vcpu, u32 khz)
 {
 	if (!khz)
@@ -180,6 +187,8 @@ long slat_ioctl_state(struct slat_vcpu *vcpu, unsigned int cmd, unsigned long ar
 		return set_signal_mask(vcpu, user);
 	case KVM_TRANSLATE:
 		return translate(vcpu, user);
+	case KVM_ENABLE_CAP:
+		return enable_cap(user);
 	case KVM_SET_GUEST_DEBUG:
 		return set_debug(vcpu, user);
 	case KVM_HAS_DEVICE_ATTR:

@@ -154,4 +154,36 @@ TEST(supported_cpuid_bad_pointer)
 					 cpuid_before_hole(256, 3)));
 }
 
+/* --- KVM_GET_EMULATED_CPUID: a list, but there is nothing on it */
+
+#define TRY_EMULATED(cpuid) \
+	try_ioctl_ptr(slat_fd(), KVM_GET_EMULATED_CPUID, cpuid)
+
+TEST(emulated_cpuid)
+{
+	struct kvm_cpuid2 *cpuid;
+	const void *const *bad;
+	unsigned int i;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM emulates some features");
+	EXPECT_EQ(1, slat_check_extension(KVM_CAP_EXT_EMUL_CPUID));
+	EXPECT_EQ(-E2BIG, TRY_EMULATED(cpuid_before_hole(0, 0)));
+	cpuid = cpuid_before_hole(1, 1);
+	EXPECT_EQ(0, TRY_EMULATED(cpuid));
+	EXPECT_EQ(0, cpuid->nent);
+	cpuid = cpuid_before_hole(-1u, 256);
+	EXPECT_EQ(0, TRY_EMULATED(cpuid));
+	EXPECT_EQ(0, cpuid->nent);
+	for (i = 0; i < 3; i++) {
+		cpuid = cpuid_before_hole(5, 5);
+		cpuid->entries[4].padding[i] = 1u << 31;
+		EXPECT_EQ(-EINVAL, TRY_EMULATED(cpuid));
+		EXPECT_EQ(5, cpuid->nent);
+	}
+	EXPECT_EQ(-EFAULT, TRY_EMULATED(cpuid_before_hole(5, 4)));
+	for (bad = bad_pointers; *bad; bad++)
+		EXPECT_EQ(-EFAULT, TRY_EMULATED(*bad));
+}
+
 SLAT_HARNESS_MAIN

@@ -558,6 +558,28 @@ TEST_F(state, payload_refusals)
 	EXPECT_EQ(0, TRY_EVENTS());
 }
 
+/* --- capabilities of a vCPU */
+
+TEST_F(state, enable_cap)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID };
+	int fd = self->vcpu->fd;
+
+	EXPECT_EQ(1, slat_check_extension(KVM_CAP_ENFORCE_PV_FEATURE_CPUID));
+	EXPECT_EQ(0, try_ioctl_ptr(fd, KVM_ENABLE_CAP, &cap));
+	cap.args[0] = 1;
+	EXPECT_EQ(0, try_ioctl_ptr(fd, KVM_ENABLE_CAP, &cap));
+	cap.flags = 1;
+	EXPECT_EQ(-EINVAL, try_ioctl_ptr(fd, KVM_ENABLE_CAP, &cap));
+	cap.flags = 0;
+	/* A VM's, and nobody's. */
+	cap.cap = KVM_CAP_MAX_VCPU_ID;
+	EXPECT_EQ(-EINVAL, try_ioctl_ptr(fd, KVM_ENABLE_CAP, &cap));
+	cap.cap = 0x7fffffff;
+	EXPECT_EQ(-EINVAL, try_ioctl_ptr(fd, KVM_ENABLE_CAP, &cap));
+	EFAULT_FOR_ALL(KVM_ENABLE_CAP);
+}
+
 /* --- MP state, TSC */
 
 TEST_F(state, mp_state)

@@ -16,6 +16,9 @@
  *   KVM_GET_SUPPORTED_CPUID  -E2BIG when nent is too small.  KVM's own leaves tell
  *                            of KVM_FEATURE_NOP_IO_DELAY alone: there is no
  *                            kvmclock, no asynchronous page fault, no hint
+ *   KVM_GET_EMULATED_CPUID   no entry: no feature is emulated that the CPU lacks.
+ *                            -E2BIG: no room for one; -EINVAL: padding that is
+ *                            not 0
  *   KVM_GET_MSR_INDEX_LIST   the MSRs that a VMM has to move
  *   KVM_GET_MSR_FEATURE_INDEX_LIST, KVM_GET_MSRS
  *                            the MSRs that tell of the host, and what
@@ -85,6 +88,8 @@
  *   KVM_SET_GUEST_DEBUG      -EINVAL: bits that KVM_CAP_SET_GUEST_DEBUG2 does not
  *                            tell of; -EBUSY: an exception to inject, with one
  *                            pending
+ *   KVM_ENABLE_CAP           KVM_CAP_ENFORCE_PV_FEATURE_CPUID, which is always on;
+ *                            -EINVAL: another one, flags
  *   KVM_SET_SIGNAL_MASK      -EINVAL: len is not that of a sigset_t
  *   KVM_TRANSLATE            changes nothing in the guest
  *   kvm_run.kvm_valid_regs, kvm_dirty_regs
