@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* SVM: debug registers, the guest's own and the VMM's debugger's. */
+#include <linux/percpu.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/debugreg.h>
+#include <asm/traps.h>
+
+#include "svm.h"
+
+static bool with_vmm_breakpoints(const struct svm_vcpu *svm)
+{
+	return svm->debug_control & KVM_GUESTDBG_USE_HW_BP;
+}
+
+/* All accesses to debug registers exit, until the guest turns out to use them. */
+void svm_set_dr_live(struct svm_vcpu *svm, bool live)
+{
+	svm->dr_live = live;
+	/* What belongs to the VMM's debugger, the guest does not see. */
+	svm->vmcb->control.intercepts[INTERCEPT_DR] = live && !svm->debug_control ? 0 : ~0U;
+}
+
+/* The VMM's debugger has other wishes than at the last entry. */
+static void update(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	const struct slat_debug *debug = &vcpu->debug;
+
+	svm->passed_bp = debug->pass_bp;
+	svm->debug_control = debug->control;
+	svm_set_dr_live(svm, svm->dr_live);
+	svm_intercept(svm->vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
+		      (debug->control & KVM_GUESTDBG_USE_SW_BP) && !debug->pass_bp);
+}
+
+static void load(const u64 dr[4])
+{
+	/* The host's breakpoints must not fire on what VMRUN has not switched yet. */
+	if (hw_breakpoint_active())
+		set_debugreg(0, 7);
+	set_debugreg(dr[0], 0);
+	set_debugreg(dr[1], 1);
+	set_debugreg(dr[2], 2);
+	set_debugreg(dr[3], 3);
+}
+
+void svm_load_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	if (with_vmm_breakpoints(svm))
+		load(vcpu->debug.dr);
+	else if (svm->dr_live)
+		load(vcpu->dr);
+}
+
+void svm_save_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	if (svm->dr_live && !with_vmm_breakpoints(svm)) {
+		get_debugreg(vcpu->dr[0], 0);
+		get_debugreg(vcpu->dr[1], 1);
+		get_debugreg(vcpu->dr[2], 2);
+		get_debugreg(vcpu->dr[3], 3);
+	}
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();	/* an exit clears DR7 */
+	else if (svm->dr_live || with_vmm_breakpoints(svm))
+		hw_breakpoint_disable();	/* nothing of the guest's stays */
+}
+
+void svm_begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct svm_debugged *guest)
+{
+	struct vmcb_save_area *save = &svm->vmcb->save;
+
+	guest->dr6 = save->dr6;
+	guest->dr7 = save->dr7;
+	guest->tf = vcpu->rflags & X86_EFLAGS_TF;
+	if (svm->debug_control != vcpu->debug.control || svm->passed_bp != vcpu->debug.pass_bp)
+		update(vcpu, svm);
+	if (!(svm->debug_control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)))
+		return;
+	save->dr6 = DR6_RESERVED;
+	if (with_vmm_breakpoints(svm))
+		save->dr7 = vcpu->debug.dr7 | DR7_FIXED;
+	if (svm->debug_control & KVM_GUESTDBG_SINGLESTEP)
+		save->rflags |= X86_EFLAGS_TF;
+}
+
+bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, const struct svm_debugged *guest,
+		      struct slat_exit *exit)
+{
+	const u32 traps = svm->debug_control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP);
+	const u32 code = svm->vmcb->control.exit_code;
+	struct vmcb_save_area *save = &svm->vmcb->save;
+	const u64 dr6 = save->dr6, dr7 = save->dr7;
+
+	vcpu->debug.pass_bp = false;
+	if (traps) {
+		save->dr6 = guest->dr6;
+		save->dr7 = guest->dr7;
+	}
+	if ((traps & KVM_GUESTDBG_SINGLESTEP) && !guest->tf)
+		vcpu->rflags &= ~X86_EFLAGS_TF;
+	if (!(traps && code == SVM_EXIT_EXCP_BASE + X86_TRAP_DB) &&
+	    !(svm->debug_control && code == SVM_EXIT_EXCP_BASE + X86_TRAP_BP))
+		return false;
+	exit->reason = SLAT_EXIT_DEBUG;
+	exit->debug.vector = code - SVM_EXIT_EXCP_BASE;
+	exit->debug.dr6 = dr6;
+	exit->debug.dr7 = dr7;
+	return true;
+}
+
+void svm_put_debug(struct svm_vcpu *svm)
+{
+	if (svm->dr_live && !(svm->vmcb->save.dr7 & DR_GLOBAL_ENABLE_MASK) &&
+	    !(svm->vmcb->save.dr7 & DR_LOCAL_ENABLE_MASK))
+		svm_set_dr_live(svm, false);
+}
+
+void svm_get_debug(struct slat_vcpu *vcpu, u64 *dr6, u64 *dr7)
+{
+	const struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+
+	*dr6 = save->dr6;
+	*dr7 = save->dr7;
+}
+
+void svm_set_debug(struct slat_vcpu *vcpu, u64 dr6, u64 dr7)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->save.dr6 = dr6;
+	svm->vmcb->save.dr7 = dr7;
+	/* Breakpoints that are armed want their addresses in the CPU. */
+	if (dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK))
+		svm_set_dr_live(svm, true);
+}

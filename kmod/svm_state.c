@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* SVM: registers that the VMCB keeps, to and from KVM's structures. */
+#include <linux/percpu.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/debugreg.h>
+
+#include "emulate.h"
+#include "svm.h"
+
+#define PAT_RESET	0x0007040600070406ULL
+
+void svm_update_mode(struct slat_vcpu *vcpu)
+{
+	const struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_save_area *save = &svm->vmcb->save;
+	struct slat_mode *mode = &vcpu->mode;
+
+	mode->cr0 = save->cr0;
+	mode->cr3 = save->cr3;
+	mode->cr4 = svm->cr4;
+	mode->efer = save->efer & ~(u64)EFER_SVME;
+	mode->cpl = save->cpl;
+	mode->cs_base = save->cs.base;
+	mode->cs_l = (save->efer & EFER_LMA) && (save->cs.attrib & SVM_SELECTOR_L_MASK);
+	mode->cs_db = save->cs.attrib & SVM_SELECTOR_DB_MASK;
+}
+
+/* What the guest's CR4 is and what the CPU runs with: machine checks stay enabled. */
+void svm_set_cr4(struct slat_vcpu *vcpu, u64 cr4)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	const u64 real = cr4 | (__read_cr4() & X86_CR4_MCE);
+
+	svm->cr4 = cr4;
+	svm->vmcb->save.cr4 = real;
+	svm_intercept(svm->vmcb, INTERCEPT_CR4_READ, real != cr4);
+	/* Paging modes and global pages: drop what the guest cached. */
+	svm->tag_cpu = -1;
+	svm_update_mode(vcpu);
+}
+
+static void set_segment(struct vmcb_seg *to, u16 selector, u64 base, u32 limit, u16 attrib)
+{
+	to->selector = selector;
+	to->base = base;
+	to->limit = limit;
+	to->attrib = attrib;
+}
+
+static void reset_segments(struct vmcb_save_area *save)
+{
+	const u16 data = SVM_SELECTOR_P_MASK | SVM_SELECTOR_S_MASK | SVM_SELECTOR_WRITE_MASK | 1;
+	const u16 code = data | SVM_SELECTOR_CODE_MASK;
+
+	set_segment(&save->cs, 0xf000, 0xffff0000, 0xffff, code);
+	set_segment(&save->ds, 0, 0, 0xffff, data);
+	save->es = save->ds;
+	save->ss = save->ds;
+	save->fs = save->ds;
+	save->gs = save->ds;
+	set_segment(&save->ldtr, 0, 0, 0xffff, SVM_SELECTOR_P_MASK | 2);
+	set_segment(&save->tr, 0, 0, 0xffff, SVM_SELECTOR_P_MASK | 3);
+	set_segment(&save->gdtr, 0, 0, 0xffff, 0);
+	set_segment(&save->idtr, 0, 0, 0xffff, 0);
+}
+
+void svm_reset_state(struct slat_vcpu *vcpu)
+{
+	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+
+	reset_segments(save);
+	save->efer = EFER_SVME;
+	save->cr0 = X86_CR0_NW | X86_CR0_CD | X86_CR0_ET;
+	save->dr6 = DR6_RESERVED;
+	save->dr7 = DR7_FIXED;
+	save->g_pat = PAT_RESET;
+	svm_set_cr4(vcpu, 0);
+
+	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
+	vcpu->gpr[SLAT_RDX] = cpuid_eax(1);	/* family, model, stepping */
+	vcpu->rip = 0xfff0;
+	vcpu->rflags = X86_EFLAGS_FIXED;
+	vcpu->cr2 = 0;
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	vcpu->xcr0 = XFEATURE_MASK_FP;
+}
+
+static struct vmcb_seg *vmcb_segment(struct vmcb_save_area *save, unsigned int nr)
+{
+	switch (nr) {
+	case SLAT_SEG_ES:
+		return &save->es;
+	case SLAT_SEG_CS:
+		return &save->cs;
+	case SLAT_SEG_SS:
+		return &save->ss;
+	case SLAT_SEG_FS:
+		return &save->fs;
+	case SLAT_SEG_GS:
+		return &save->gs;
+	default:
+		return &save->ds;
+	}
+}
+
+static void unpack_segment(const struct vmcb_seg *from, struct kvm_segment *to)
+{
+	const u16 attrib = from->attrib;
+
+	*to = (struct kvm_segment) {
+		.base = from->base,
+		.limit = from->limit,
+		.selector = from->selector,
+		.type = attrib & SVM_SELECTOR_TYPE_MASK,
+		.s = !!(attrib & SVM_SELECTOR_S_MASK),
+		.dpl = (attrib & SVM_SELECTOR_DPL_MASK) >> SVM_SELECTOR_DPL_SHIFT,
+		.present = !!(attrib & SVM_SELECTOR_P_MASK),
+		.avl = !!(attrib & SVM_SELECTOR_AVL_MASK),
+		.l = !!(attrib & SVM_SELECTOR_L_MASK),
+		.db = !!(attrib & SVM_SELECTOR_DB_MASK),
+		/* The CPU does not keep G; the limit is in bytes here. */
+		.g = from->limit > 0xfffff,
+		.unusable = !(attrib & SVM_SELECTOR_P_MASK),
+	};
+}
+
+static void pack_segment(const struct kvm_segment *from, struct vmcb_seg *to)
+{
+	to->base = from->base;
+	to->limit = from->limit;
+	to->selector = from->selector;
+	to->attrib = (from->type & SVM_SELECTOR_TYPE_MASK) |
+		     (from->s & 1) << SVM_SELECTOR_S_SHIFT |
+		     (from->dpl & 3) << SVM_SELECTOR_DPL_SHIFT |
+		     ((from->present & 1) && !from->unusable) << SVM_SELECTOR_P_SHIFT |
+		     (from->avl & 1) << SVM_SELECTOR_AVL_SHIFT |
+		     (from->l & 1) << SVM_SELECTOR_L_SHIFT |
+		     (from->db & 1) << SVM_SELECTOR_DB_SHIFT |
+		     (from->g & 1) << SVM_SELECTOR_G_SHIFT;
+}
+
+void svm_get_segment(struct slat_vcpu *vcpu, struct kvm_segment *seg, unsigned int nr)
+{
+	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+
+	unpack_segment(vmcb_segment(save, nr), seg);
+	if (nr == SLAT_SEG_SS)
+		seg->dpl = save->cpl;
+}
+
+void svm_get_sregs(struct slat_vcpu *vcpu, struct kvm_sregs *sregs)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_save_area *save = &svm->vmcb->save;
+
+	svm_get_segment(vcpu, &sregs->cs, SLAT_SEG_CS);
+	svm_get_segment(vcpu, &sregs->ds, SLAT_SEG_DS);
+	svm_get_segment(vcpu, &sregs->es, SLAT_SEG_ES);
+	svm_get_segment(vcpu, &sregs->fs, SLAT_SEG_FS);
+	svm_get_segment(vcpu, &sregs->gs, SLAT_SEG_GS);
+	svm_get_segment(vcpu, &sregs->ss, SLAT_SEG_SS);
+	unpack_segment(&save->tr, &sregs->tr);
+	sregs->tr.type |= 2;	/* busy: the VMCB may not say so */
+	unpack_segment(&save->ldtr, &sregs->ldt);
+	sregs->gdt.base = save->gdtr.base;
+	sregs->gdt.limit = save->gdtr.limit;
+	sregs->idt.base = save->idtr.base;
+	sregs->idt.limit = save->idtr.limit;
+	sregs->cr0 = save->cr0;
+	sregs->cr3 = save->cr3;
+	sregs->cr4 = svm->cr4;
+	sregs->cr8 = svm->vmcb->control.int_ctl & V_TPR_MASK;
+	sregs->efer = save->efer & ~(u64)EFER_SVME;
+}
+
+u64 svm_get_cr8(struct slat_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->control.int_ctl & V_TPR_MASK;
+}
+
+void svm_set_cr8(struct slat_vcpu *vcpu, u64 cr8)
+{
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+
+	control->int_ctl = (control->int_ctl & ~V_TPR_MASK) | cr8;
+}
+
+void svm_set_sregs(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs)
+{
+	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+
+	pack_segment(&sregs->cs, &save->cs);
+	pack_segment(&sregs->ds, &save->ds);
+	pack_segment(&sregs->es, &save->es);
+	pack_segment(&sregs->fs, &save->fs);
+	pack_segment(&sregs->gs, &save->gs);
+	pack_segment(&sregs->ss, &save->ss);
+	save->cpl = sregs->ss.dpl & 3;
+	pack_segment(&sregs->tr, &save->tr);
+	pack_segment(&sregs->ldt, &save->ldtr);
+	save->gdtr.base = sregs->gdt.base;
+	save->gdtr.limit = sregs->gdt.limit;
+	save->idtr.base = sregs->idt.base;
+	save->idtr.limit = sregs->idt.limit;
+	save->cr0 = sregs->cr0 | X86_CR0_ET;
+	save->cr3 = sregs->cr3;
+	save->efer = sregs->efer | EFER_SVME;
+	svm_set_cr4(vcpu, sregs->cr4);
+	svm_set_cr8(vcpu, sregs->cr8);
+}
+
+/* The MSRs that live in the VMCB, but for EFER. */
+static u64 *vmcb_msr(struct vmcb_save_area *save, u32 index)
+{
+	switch (index) {
+	case MSR_FS_BASE:
+		return &save->fs.base;
+	case MSR_GS_BASE:
+		return &save->gs.base;
+	case MSR_KERNEL_GS_BASE:
+		return &save->kernel_gs_base;
+	case MSR_STAR:
+		return &save->star;
+	case MSR_LSTAR:
+		return &save->lstar;
+	case MSR_CSTAR:
+		return &save->cstar;
+	case MSR_SYSCALL_MASK:
+		return &save->sfmask;
+	case MSR_IA32_SYSENTER_CS:
+		return &save->sysenter_cs;
+	case MSR_IA32_SYSENTER_ESP:
+		return &save->sysenter_esp;
+	case MSR_IA32_SYSENTER_EIP:
+		return &save->sysenter_eip;
+	case MSR_IA32_CR_PAT:
+		return &save->g_pat;
+	default:
+		return NULL;
+	}
+}
+
+int svm_get_msr(struct slat_vcpu *vcpu, u32 index, u64 *value)
+{
+	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+	const u64 *from = vmcb_msr(save, index);
+
+	if (index == MSR_EFER)
+		*value = save->efer & ~(u64)EFER_SVME;
+	else if (from)
+		*value = *from;
+	else
+		return -ENOENT;
+	return 0;
+}
+
+int svm_set_msr(struct slat_vcpu *vcpu, u32 index, u64 value)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 *to = vmcb_msr(&svm->vmcb->save, index);
+
+	if (index == MSR_EFER)
+		svm->vmcb->save.efer = value | EFER_SVME;
+	else if (to)
+		*to = value;
+	else
+		return -ENOENT;
+	if (index == MSR_EFER || index == MSR_IA32_CR_PAT)
+		svm->tag_cpu = -1;	/* NX and memory types are cached */
+	svm_update_mode(vcpu);
+	return 0;
+}
