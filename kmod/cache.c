@@ -4,21 +4,23 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/swap.h>
 
 #include "table.h"
 
-struct slat_table *slat_table_alloc(void)
+struct slat_table *slat_table_alloc(u64 empty)
 {
 	struct slat_table *table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
 
 	if (!table)
 		return NULL;
-	table->entry = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	table->entry = (u64 *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	if (!table->entry) {
 		kfree(table);
 		return NULL;
 	}
+	memset64(table->entry, empty, SLAT_ENTRIES);
 	set_page_private(virt_to_page(table->entry), (unsigned long)table);
 	return table;
 }
@@ -58,16 +60,17 @@ void slat_host_page_return(u64 pfn, bool accessed, bool dirty)
 		mark_page_accessed(page);
 }
 
-void slat_cache_init(struct slat_cache *cache)
+void slat_cache_init(struct slat_cache *cache, u64 empty)
 {
 	INIT_LIST_HEAD(&cache->tables);
 	cache->nr = 0;
+	cache->empty = empty;
 }
 
 int slat_cache_fill(struct slat_cache *cache, unsigned int min)
 {
 	while (cache->nr < min) {
-		struct slat_table *table = slat_table_alloc();
+		struct slat_table *table = slat_table_alloc(cache->empty);
 
 		if (!table)
 			return -ENOMEM;

@@ -15,13 +15,16 @@ struct slat_table;
  * struct slat_cache - a stack of unused tables, owned by one thread at a time
  * @tables:	linked by slat_table.link
  * @nr:		how many
+ * @empty:	what every entry of them is
  */
 struct slat_cache {
 	struct list_head tables;
 	unsigned int nr;
+	u64 empty;
 };
 
-void slat_cache_init(struct slat_cache *cache);
+/** slat_cache_init() - no tables yet.  @empty: of slat_table_ops */
+void slat_cache_init(struct slat_cache *cache, u64 empty);
 
 /**
  * slat_cache_fill() - make sure that @min tables are there

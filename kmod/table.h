@@ -145,6 +145,7 @@ struct slat_leaf {
 
 /**
  * struct slat_table_ops - the operations on a tree, one set per format
+ * @empty:	The entry that maps nothing.  Context: any.
  * @map:	Enter a leaf, or widen the rights of the one that is there.
  *		Context: mmu->lock held, read suffices.  Never cuts a right.
  *		Return: 0; -EAGAIN: lost a race, or another frame or type is mapped
@@ -156,21 +157,24 @@ struct slat_leaf {
  * @read:	Look a gfn up.  Context: mmu->lock held, read suffices.
  */
 struct slat_table_ops {
+	u64 (*empty)(void);
 	int (*map)(struct slat_mmu *mmu, struct slat_root *root, const struct slat_map *map);
 	int (*zap)(struct slat_mmu *mmu, struct slat_root *root, struct slat_zap *zap,
 		   struct slat_gather *gather);
 	void (*read)(struct slat_root *root, u64 gfn, struct slat_leaf *leaf);
 };
 
+extern const struct slat_table_ops ept_table_ops;
 extern const struct slat_table_ops npt_table_ops;
 
 /**
  * slat_table_alloc() - one empty table page
+ * @empty:	what every entry is to be, of slat_table_ops
  *
  * Charged to the caller's memory cgroup.  Context: process, may sleep.
  * Return: the table, or NULL.
  */
-struct slat_table *slat_table_alloc(void);
+struct slat_table *slat_table_alloc(u64 empty);
 
 /**
  * slat_table_free() - give a table page back

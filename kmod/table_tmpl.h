@@ -228,6 +228,7 @@ static void table_read(struct slat_root *root, u64 gfn, struct slat_leaf *leaf)
 }
 
 const struct slat_table_ops fmt(table_ops) = {
+	.empty = fmt(empty),
 	.map = table_map,
 	.zap = table_zap,
 	.read = table_read,

@@ -26,7 +26,7 @@ static struct slat_vcpu *alloc_vcpu(struct slat_vm *vm, u32 id)
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
 	mutex_init(&vcpu->mutex);
-	slat_cache_init(&vcpu->cache);
+	slat_cache_init(&vcpu->cache, vm->mmu.ops->empty());
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vcpu->io_page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->run || !vcpu->io_page)

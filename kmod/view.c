@@ -7,7 +7,7 @@
 
 int slat_view_init(struct slat_view *view, struct slat_vm *vm)
 {
-	struct slat_table *table = slat_table_alloc();
+	struct slat_table *table = slat_table_alloc(vm->mmu.ops->empty());
 
 	if (!table)
 		return -ENOMEM;

@@ -41,4 +41,14 @@ static inline uint64_t apm_frame(uint64_t entry)
 	return (entry << (63 - 51)) >> (63 - 51 + APM_ADDRESS);
 }
 
+/* How Linux programs the PAT: the number that the MSR has for each index. */
+static const unsigned int apm_linux_pat[8] = { 6, 1, 7, 0, 6, 5, 7, 4 };
+
+/* Which of them a leaf selects. */
+static inline unsigned int apm_pat_index(uint64_t entry, unsigned int level)
+{
+	return apm_has(entry, APM_PWT) | apm_has(entry, APM_PCD) << 1 |
+	       apm_has(entry, level > 1 ? APM_PAT_LARGE : APM_PAT) << 2;
+}
+
 #endif

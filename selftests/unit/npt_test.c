@@ -24,12 +24,6 @@ static u64 leaf_frame(unsigned int n, unsigned int level)
 	return frames[n] & (ALL_BITS << (9 * (level - 1)));
 }
 
-/*
- * Types by the index of the PAT that Linux programs, and the number that the PAT
- * MSR has for each.
- */
-static const unsigned int pat[8] = { 6, 1, 7, 0, 6, 5, 7, 4 };
-
 /* Each type once, by an index that the codec may choose. */
 static const unsigned int types[] = { 0, 1, 2, 3, 5, 7 };
 
@@ -158,7 +152,7 @@ TEST(type_is_an_index_into_the_pat)
 
 		for (i = 0; i < TYPES; i++) {
 			const u64 entry = npt_make_leaf(leaf.frame, leaf.level, leaf.rights,
-							pat[types[i]]);
+							apm_linux_pat[types[i]]);
 
 			ASSERT_EQ(leaf.entry | manual_pat(types[i], leaf.level), entry);
 			ASSERT_EQ(leaf.frame, npt_pfn(entry, leaf.level));
@@ -174,11 +168,11 @@ TEST(type_reads_back_and_ipat_is_dropped)
 
 	for (level = 1; level <= LEAF_LEVELS; level++) {
 		for (i = 0; i < 8; i++) {
-			const u64 entry = npt_make_leaf(0, level, SLAT_RWX, pat[i]);
+			const u64 entry = npt_make_leaf(0, level, SLAT_RWX, apm_linux_pat[i]);
 
-			ASSERT_EQ(pat[i], npt_type(entry, level));
-			ASSERT_EQ(entry, npt_make_leaf(0, level, SLAT_RWX, pat[i] | SLAT_MT_IPAT));
-			ASSERT_EQ(pat[i], npt_type(manual_leaf(0, level, SLAT_R) |
+			ASSERT_EQ(apm_linux_pat[i], npt_type(entry, level));
+			ASSERT_EQ(entry, npt_make_leaf(0, level, SLAT_RWX, apm_linux_pat[i] | SLAT_MT_IPAT));
+			ASSERT_EQ(apm_linux_pat[i], npt_type(manual_leaf(0, level, SLAT_R) |
 						   manual_pat(i, level), level));
 		}
 	}

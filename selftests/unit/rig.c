@@ -4,7 +4,6 @@
 
 #include <linux/bug.h>
 
-#include "apm.h"
 #include "check.h"
 #include "rig.h"
 
@@ -12,7 +11,21 @@
 #define TRIES		1000
 
 static_assert(MODEL_R == SLAT_R && MODEL_W == SLAT_W && MODEL_X == SLAT_X);
-static_assert(MODEL_R == NPT_HW_READ && MODEL_W == NPT_HW_WRITE && MODEL_X == NPT_HW_EXEC);
+static_assert(MODEL_R == HW_READ && MODEL_W == HW_WRITE && MODEL_X == HW_EXEC);
+
+const struct rig_format rig_npt = {
+	.ops = &npt_table_ops,
+	.hw = &hw_npt,
+	.rights = { SLAT_R, SLAT_R | SLAT_W, SLAT_R | SLAT_X, SLAT_RWX },
+	.nr_rights = 4,
+};
+
+const struct rig_format rig_ept = {
+	.ops = &ept_table_ops,
+	.hw = &hw_ept,
+	.rights = { SLAT_R, SLAT_R | SLAT_W, SLAT_R | SLAT_X, SLAT_RWX, SLAT_X },
+	.nr_rights = 5,
+};
 
 /* Two neighbours, and the ends of the 40 bits. */
 static const u64 frames[RIG_FRAMES] = {
@@ -61,7 +74,7 @@ static void on_return(u64 pfn, bool accessed, bool dirty)
 	tally->dirty += dirty;
 }
 
-struct rig *rig_new(unsigned int levels)
+struct rig *rig_new(const struct rig_format *format, unsigned int levels)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 
@@ -70,13 +83,18 @@ struct rig *rig_new(unsigned int levels)
 	tables_on_return = on_return;
 	model_init(&rig->model, levels);
 	rwlock_init(&rig->mmu.lock);
-	slat_cache_init(&rig->cache);
-	rig->mmu.ops = &npt_table_ops;
+	rig->format = format;
+	slat_cache_init(&rig->cache, format->hw->empty);
+	rig->mmu.ops = format->ops;
 	rig->mmu.levels = levels;
-	rig->root.table = slat_table_alloc();
+	rig->root.table = slat_table_alloc(format->hw->empty);
 	rig->root.table->level = levels;
 	atomic_long_inc(&rig->mmu.tables);
-	rig->hw = (struct npt_hw) { .root = (uint64_t *)rig->root.table->entry, .levels = levels };
+	rig->hw = (struct hw) {
+		.format = format->hw,
+		.root = (uint64_t *)rig->root.table->entry,
+		.levels = levels,
+	};
 	return rig;
 }
 
@@ -116,7 +134,7 @@ static unsigned int walks_through(struct rig *rig, const u64 *entry)
 
 	for (level = 1; level <= rig->hw.levels; level++)
 		for (i = 0; i < rig->model.nr; i++)
-			if (npt_hw_entry(&rig->hw, rig->model.page[i].gfn, level) ==
+			if (hw_entry(&rig->hw, rig->model.page[i].gfn, level) ==
 			    (const uint64_t *)entry)
 				return i;
 	return rig->model.nr;
@@ -129,7 +147,7 @@ static void touch(struct rig *rig, const u64 *entry, unsigned int kind)
 	uint64_t frame;
 
 	CHECK(i < rig->model.nr);
-	if (npt_hw_access(&rig->hw, rig->model.page[i].gfn, kind, &frame))
+	if (hw_access(&rig->hw, rig->model.page[i].gfn, kind, &frame))
 		CHECK(model_access(&rig->model, i, kind) && frame == rig->model.page[i].frame);
 }
 
@@ -139,10 +157,10 @@ static bool interfere(u64 *entry, u64 old, u64 new)
 	case 0:
 		return false;
 	case 1:
-		touch(the_rig, entry, NPT_HW_READ);
+		touch(the_rig, entry, HW_READ);
 		return true;
 	case 2:
-		touch(the_rig, entry, NPT_HW_WRITE);
+		touch(the_rig, entry, HW_WRITE);
 		return true;
 	default:
 		return true;
@@ -173,13 +191,13 @@ static void check_read(struct rig *rig, const struct model_page *page)
 
 static void check_walk(struct rig *rig, const struct model_page *page)
 {
-	const struct npt_hw_leaf leaf = npt_hw_peek(&rig->hw, page->gfn);
+	const struct hw_leaf leaf = hw_peek(&rig->hw, page->gfn);
 	unsigned int level;
 
 	CHECK(leaf.rights == page->rights && leaf.frame == page->frame);
 	CHECK(leaf.accessed == page->accessed && leaf.dirty == page->dirty);
 	for (level = 1; level < rig->model.levels; level++)
-		CHECK(!npt_hw_entry(&rig->hw, page->gfn, level) == !page->table[level]);
+		CHECK(!hw_entry(&rig->hw, page->gfn, level) == !page->table[level]);
 }
 
 static void check_counters(struct rig *rig)
@@ -205,13 +223,18 @@ void rig_check(struct rig *rig)
 }
 
 /* What is not present must be empty: no address, no type, nothing. */
-static void scan_table(const struct slat_table *table, u64 base, unsigned int level)
+static void scan_table(const struct rig *rig, const struct slat_table *table, u64 base,
+		       unsigned int level)
 {
+	const struct hw_format *format = rig->hw.format;
 	int i, live = 0;
 
 	for (i = 0; i < 512; i++) {
-		live += apm_has(table->entry[i], APM_P);
-		CHECK(apm_has(table->entry[i], APM_P) || !table->entry[i]);
+		const bool present = format->rights(table->entry[i]);
+
+		live += present;
+		CHECK(present ? format->is_sound(table->entry[i], level) :
+				table->entry[i] == format->empty);
 	}
 	CHECK(atomic_read((atomic_t *)&table->live) == live);
 	CHECK(table->level == level && table->base == base);
@@ -221,15 +244,15 @@ void rig_scan(struct rig *rig)
 {
 	unsigned int i, level;
 
-	scan_table(rig->root.table, 0, rig->model.levels);
+	scan_table(rig, rig->root.table, 0, rig->model.levels);
 	for (i = 0; i < rig->model.nr; i++) {
 		const struct model_page *page = &rig->model.page[i];
 
 		for (level = 1; level < rig->model.levels; level++) {
-			const uint64_t *entry = npt_hw_entry(&rig->hw, page->gfn, level);
+			const uint64_t *entry = hw_entry(&rig->hw, page->gfn, level);
 
 			if (entry && model_is_first(&rig->model, i, level))
-				scan_table(slat_table_of((uintptr_t)entry >> 12),
+				scan_table(rig, slat_table_of((uintptr_t)entry >> 12),
 					   model_table_base(page->gfn, level), level);
 		}
 	}
@@ -267,7 +290,7 @@ void rig_note_tables(struct rig *rig, unsigned int i)
 	unsigned int level;
 
 	for (level = 1; level < rig->model.levels; level++)
-		if (npt_hw_entry(&rig->hw, rig->model.page[i].gfn, level))
+		if (hw_entry(&rig->hw, rig->model.page[i].gfn, level))
 			model_table_add(&rig->model, i, level);
 }
 
@@ -315,7 +338,7 @@ bool rig_access(struct rig *rig, unsigned int i, unsigned int kind)
 {
 	const struct model_page *page = &rig->model.page[i];
 	uint64_t frame = 0;
-	const bool granted = npt_hw_access(&rig->hw, page->gfn, kind, &frame);
+	const bool granted = hw_access(&rig->hw, page->gfn, kind, &frame);
 
 	CHECK(granted == model_access(&rig->model, i, kind));
 	CHECK(!granted || frame == page->frame);
@@ -362,7 +385,7 @@ static void notice_pruned(struct rig *rig, const struct slat_zap *zap)
 			struct model_page *page = &rig->model.page[i];
 			const u64 base = model_table_base(page->gfn, level);
 
-			if (!page->table[level] || npt_hw_entry(&rig->hw, page->gfn, level))
+			if (!page->table[level] || hw_entry(&rig->hw, page->gfn, level))
 				continue;
 			CHECK(zap->prune);
 			CHECK(base <= zap->last && base + (1ULL << (9 * level)) - 1 >= zap->first);
@@ -400,11 +423,11 @@ static void free_gathered(struct rig *rig, struct slat_gather *gather)
 	while (!list_empty(&gather->freed)) {
 		struct slat_table *table = list_first_entry(&gather->freed, struct slat_table,
 							    link);
-		const uint64_t *now = npt_hw_entry(&rig->hw, table->base, table->level);
+		const uint64_t *now = hw_entry(&rig->hw, table->base, table->level);
 
 		CHECK(now != (const uint64_t *)&table->entry[0]);
 		CHECK(atomic_read(&table->live) == 0);
-		scan_table(table, table->base, table->level);
+		scan_table(rig, table, table->base, table->level);
 		list_del(&table->link);
 		slat_table_free(table);
 	}

@@ -7,7 +7,7 @@
 #define SLAT_UNIT_RIG_H
 
 #include "model.h"
-#include "npt_hw.h"
+#include "hw.h"
 #include "tables.h"
 
 #define RIG_FRAMES	24
@@ -17,6 +17,20 @@
  * and then cleared, and those of the tables above them.
  */
 #define RIG_ZAP_READS_MAX	(2 * 16 * 512 + SLAT_LEVELS_MAX * 512)
+
+/*
+ * A format, both as the code has it and as the hardware does.
+ *
+ * @rights:	all that a leaf can have
+ */
+struct rig_format {
+	const struct slat_table_ops *ops;
+	const struct hw_format *hw;
+	unsigned int rights[5];
+	unsigned int nr_rights;
+};
+
+extern const struct rig_format rig_npt, rig_ept;
 
 struct rig_tally {
 	unsigned int accessed;
@@ -30,10 +44,11 @@ struct rig_tally {
  * @storm:	state of the random generator behind rig_storm(); 0: no interference
  */
 struct rig {
+	const struct rig_format *format;
 	struct slat_mmu mmu;
 	struct slat_root root;
 	struct slat_cache cache;
-	struct npt_hw hw;
+	struct hw hw;
 	struct model model;
 	struct rig_tally returned[RIG_FRAMES];
 	struct rig_tally owed[RIG_FRAMES];
@@ -43,7 +58,7 @@ struct rig {
 };
 
 /* One rig at a time. */
-struct rig *rig_new(unsigned int levels);
+struct rig *rig_new(const struct rig_format *format, unsigned int levels);
 
 /* Empties the tree, checks that nothing is left, frees. */
 void rig_free(struct rig *rig);

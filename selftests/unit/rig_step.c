@@ -19,7 +19,7 @@ static unsigned int take_index(const struct rig *rig, u64 *word)
 static void step_map(struct rig *rig, u64 word)
 {
 	const unsigned int i = take_index(rig, &word);
-	const unsigned int rights = SLAT_R | take(&word, 2) << 1;
+	const unsigned int rights = rig->format->rights[take(&word, 4) % rig->format->nr_rights];
 	const bool other = take(&word, 3) == 0;
 
 	rig_map(rig, i, rig_frame(i + (other ? take(&word, 5) : 0)), rights);

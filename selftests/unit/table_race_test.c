@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <kselftest_harness.h>
 
-#include "apm.h"
 #include "check.h"
 #include "rig.h"
 
@@ -29,24 +28,35 @@ FIXTURE(race)
 
 FIXTURE_VARIANT(race)
 {
+	const struct rig_format *format;
 	unsigned int levels;
 };
 
-FIXTURE_VARIANT_ADD(race, levels4)
+FIXTURE_VARIANT_ADD(race, npt4)
 {
-	.levels = 4,
+	.format = &rig_npt, .levels = 4,
 };
 
-FIXTURE_VARIANT_ADD(race, levels5)
+FIXTURE_VARIANT_ADD(race, npt5)
 {
-	.levels = 5,
+	.format = &rig_npt, .levels = 5,
+};
+
+FIXTURE_VARIANT_ADD(race, ept4)
+{
+	.format = &rig_ept, .levels = 4,
+};
+
+FIXTURE_VARIANT_ADD(race, ept5)
+{
+	.format = &rig_ept, .levels = 5,
 };
 
 FIXTURE_SETUP(race)
 {
-	self->rig = rig_new(variant->levels);
+	self->rig = rig_new(variant->format, variant->levels);
 	race = (struct race) { .rig = self->rig };
-	slat_cache_init(&race.cache);
+	slat_cache_init(&race.cache, variant->format->hw->empty);
 }
 
 FIXTURE_TEARDOWN(race)
@@ -215,7 +225,7 @@ TEST_F(race, two_vcpus_widen_differently)
 	EXPECT_EQ(0, model_map(&rig->model, 0, rig_frame(0), SLAT_R | SLAT_W));
 	rig_check(rig);
 	rig_map(rig, 0, rig_frame(0), SLAT_R | SLAT_X);
-	EXPECT_EQ(SLAT_RWX, npt_hw_peek(&rig->hw, 0).rights);
+	EXPECT_EQ(SLAT_RWX, hw_peek(&rig->hw, 0).rights);
 	rig_check(rig);
 }
 
@@ -236,7 +246,7 @@ TEST_F(race, nothing_to_widen_is_no_race)
 
 TEST_F(race, accessed_and_dirty_survive_widening)
 {
-	static const unsigned int kinds[] = { NPT_HW_READ, NPT_HW_WRITE };
+	static const unsigned int kinds[] = { HW_READ, HW_WRITE };
 	struct rig *rig = self->rig;
 	unsigned int n;
 
@@ -257,7 +267,7 @@ TEST_F(race, accessed_and_dirty_survive_widening)
 
 TEST_F(race, accessed_and_dirty_reach_the_host_when_set_last)
 {
-	static const unsigned int kinds[] = { NPT_HW_READ, NPT_HW_WRITE };
+	static const unsigned int kinds[] = { HW_READ, HW_WRITE };
 	struct rig *rig = self->rig;
 	unsigned int n;
 
@@ -276,9 +286,11 @@ TEST_F(race, accessed_and_dirty_reach_the_host_when_set_last)
 /* The walk that sets A in a table's entry finds no leaf: the zap has been there. */
 static bool walk_in_vain(u64 *entry, u64 old, u64 new)
 {
+	const u64 accessed = race.rig->hw.format->accessed;
+
 	if (is_due())
-		CHECK(!(*entry & apm_bit(APM_A)) && !rig_access(race.rig, 0, NPT_HW_READ) &&
-		      (*entry & apm_bit(APM_A)));
+		CHECK(!(*entry & accessed) && !rig_access(race.rig, 0, HW_READ) &&
+		      (*entry & accessed));
 	return true;
 }
 
@@ -303,7 +315,7 @@ TEST_F(race, lost_exchanges_do_not_stop_a_zap)
 
 	for (at = 0; at < variant->levels; at++) {
 		rig_map(rig, 0, rig_frame(0), SLAT_RWX);
-		rig_access(rig, 0, NPT_HW_WRITE);
+		rig_access(rig, 0, HW_WRITE);
 		arm(lose, at);
 		rig_zap(rig, 0, model_last_gfn(&rig->model), true);
 		disarm();
@@ -324,12 +336,12 @@ static bool is_complete(u64 *entry, u64 old, u64 new)
 	is_due();
 	if (parent->level == 1)
 		return true;
-	child = slat_table_of(apm_frame(new));
+	child = slat_table_of(race.rig->hw.format->frame(new, parent->level));
 	CHECK(child->level == parent->level - 1);
 	CHECK(child->base == parent->base + ((u64)i << (9 * (parent->level - 1))));
 	CHECK(!atomic_read((atomic_t *)&child->live));
 	for (n = 0; n < 512; n++)
-		CHECK(!child->entry[n]);
+		CHECK(child->entry[n] == race.rig->hw.format->empty);
 	return true;
 }
 

@@ -11,7 +11,7 @@
 #include <linux/bug.h>
 
 #include "check.h"
-#include "npt_hw.h"
+#include "hw.h"
 #include "tables.h"
 
 #define GFNS		64
@@ -40,7 +40,7 @@ char check_note[80];
 static struct stress {
 	struct slat_mmu mmu;
 	struct slat_root root;
-	struct npt_hw hw;
+	struct hw hw;
 	u64 frame[GFNS];
 	u64 frames;
 	u8 owner[FRAMES];
@@ -130,7 +130,7 @@ static void map_one(struct slat_cache *cache, unsigned int *seed)
 	ret = stress.mmu.ops->map(&stress.mmu, &stress.root, &map);
 	CHECK(!ret || ret == -EAGAIN);
 	if (!ret) {
-		const struct npt_hw_leaf leaf = npt_hw_peek(&stress.hw, map.gfn);
+		const struct hw_leaf leaf = hw_peek(&stress.hw, map.gfn);
 
 		CHECK(leaf.frame == map.pfn && !(map.rights & ~leaf.rights));
 		count(&stress.mapped);
@@ -143,7 +143,7 @@ static void *mapper(void *arg)
 	unsigned int i, seed = (uintptr_t)arg;
 	struct slat_cache cache;
 
-	slat_cache_init(&cache);
+	slat_cache_init(&cache, stress.hw.format->empty);
 	for (i = 1; !stopped(); i++) {
 		map_one(&cache, &seed);
 		yield_sometimes(i);
@@ -156,12 +156,12 @@ static void access_one(unsigned int n, unsigned int kind)
 {
 	uint64_t frame;
 
-	if (!npt_hw_access(&stress.hw, gfn_of(n), kind, &frame))
+	if (!hw_access(&stress.hw, gfn_of(n), kind, &frame))
 		return;
 	CHECK(frame < FRAMES);
 	CHECK(stress.owner[frame] == n);
 	CHECK(!stress.gone[frame]);
-	__atomic_fetch_or(&stress.used[frame], kind == NPT_HW_WRITE ? USED_A | USED_D : USED_A,
+	__atomic_fetch_or(&stress.used[frame], kind == HW_WRITE ? USED_A | USED_D : USED_A,
 			  __ATOMIC_RELAXED);
 	count(&stress.granted);
 }
@@ -262,7 +262,7 @@ static void wait_for_others(void)
 		sched_yield();
 }
 
-static void setup(void)
+static void setup(const struct slat_table_ops *ops, const struct hw_format *format)
 {
 	pthread_rwlockattr_t attr;
 	unsigned int n;
@@ -274,11 +274,12 @@ static void setup(void)
 	rwlock_init(&stress.mmu.lock);
 	tables_on_return = on_return;
 	shim_before_cmpxchg = yield_before_exchange;
-	stress.mmu.ops = &npt_table_ops;
+	stress.mmu.ops = ops;
 	stress.mmu.levels = LEVELS;
-	stress.root.table = slat_table_alloc();
+	stress.root.table = slat_table_alloc(format->empty);
 	stress.root.table->level = LEVELS;
 	atomic_long_inc(&stress.mmu.tables);
+	stress.hw.format = format;
 	stress.hw.root = (uint64_t *)stress.root.table->entry;
 	stress.hw.levels = LEVELS;
 	for (n = 0; n < GFNS; n++)
@@ -291,7 +292,7 @@ static unsigned int count_leaves(void)
 	unsigned int n, leaves = 0;
 
 	for (n = 0; n < GFNS; n++) {
-		const struct npt_hw_leaf leaf = npt_hw_peek(&stress.hw, gfn_of(n));
+		const struct hw_leaf leaf = hw_peek(&stress.hw, gfn_of(n));
 		const u64 frame = stress.frame[n];
 
 		CHECK(!stress.host[frame]);
@@ -314,7 +315,7 @@ static long count_tables(void)
 
 	for (level = 1; level < LEVELS; level++) {
 		for (n = 0; n < GFNS; n++) {
-			uint64_t *table = npt_hw_entry(&stress.hw, gfn_of(n), level);
+			uint64_t *table = hw_entry(&stress.hw, gfn_of(n), level);
 
 			table = (uint64_t *)((uintptr_t)table & ~4095UL);
 			for (i = 0; i < nr && seen[i] != table; i++)
@@ -326,12 +327,11 @@ static long count_tables(void)
 	return nr;
 }
 
-TEST(mappers_cpus_and_zap_agree_in_the_end)
+static void run(struct __test_metadata *_metadata)
 {
 	pthread_t thread[MAPPERS + CPUS];
 	unsigned int i, seed = 1;
 
-	setup();
 	for (i = 0; i < MAPPERS + CPUS; i++)
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, i < MAPPERS ? mapper : cpu,
 					    (void *)(uintptr_t)(i + 2)));
@@ -353,6 +353,18 @@ TEST(mappers_cpus_and_zap_agree_in_the_end)
 	EXPECT_EQ(0, atomic_read(&stress.root.table->live));
 	EXPECT_EQ(0, shim_warnings);
 	slat_table_free(stress.root.table);
+}
+
+TEST(mappers_cpus_and_zap_agree_in_the_end_npt)
+{
+	setup(&npt_table_ops, &hw_npt);
+	run(_metadata);
+}
+
+TEST(mappers_cpus_and_zap_agree_in_the_end_ept)
+{
+	setup(&ept_table_ops, &hw_ept);
+	run(_metadata);
 }
 
 TEST_HARNESS_MAIN

@@ -8,6 +8,7 @@
 #include "apm.h"
 #include "check.h"
 #include "rig.h"
+#include "sdm.h"
 
 FIXTURE(table)
 {
@@ -16,22 +17,33 @@ FIXTURE(table)
 
 FIXTURE_VARIANT(table)
 {
+	const struct rig_format *format;
 	unsigned int levels;
 };
 
-FIXTURE_VARIANT_ADD(table, levels4)
+FIXTURE_VARIANT_ADD(table, npt4)
 {
-	.levels = 4,
+	.format = &rig_npt, .levels = 4,
 };
 
-FIXTURE_VARIANT_ADD(table, levels5)
+FIXTURE_VARIANT_ADD(table, npt5)
 {
-	.levels = 5,
+	.format = &rig_npt, .levels = 5,
+};
+
+FIXTURE_VARIANT_ADD(table, ept4)
+{
+	.format = &rig_ept, .levels = 4,
+};
+
+FIXTURE_VARIANT_ADD(table, ept5)
+{
+	.format = &rig_ept, .levels = 5,
 };
 
 FIXTURE_SETUP(table)
 {
-	self->rig = rig_new(variant->levels);
+	self->rig = rig_new(variant->format, variant->levels);
 }
 
 FIXTURE_TEARDOWN(table)
@@ -49,7 +61,7 @@ static void map_all(struct rig *rig, unsigned int rights)
 
 static uint64_t raw(struct rig *rig, unsigned int i)
 {
-	return *npt_hw_entry(&rig->hw, rig->model.page[i].gfn, 1);
+	return *hw_entry(&rig->hw, rig->model.page[i].gfn, 1);
 }
 
 TEST_F(table, fresh_tree_is_empty)
@@ -77,11 +89,11 @@ TEST_F(table, rights_are_what_the_cpu_enforces)
 
 	for (i = 0; i < 4; i++) {
 		rig_map(rig, i, rig_frame(i), SLAT_R | i << 1);
-		EXPECT_TRUE(rig_access(rig, i, NPT_HW_READ));
-		EXPECT_EQ(!!(i & 1), rig_access(rig, i, NPT_HW_WRITE));
-		EXPECT_EQ(!!(i & 2), rig_access(rig, i, NPT_HW_EXEC));
+		EXPECT_TRUE(rig_access(rig, i, HW_READ));
+		EXPECT_EQ(!!(i & 1), rig_access(rig, i, HW_WRITE));
+		EXPECT_EQ(!!(i & 2), rig_access(rig, i, HW_EXEC));
 	}
-	EXPECT_FALSE(rig_access(rig, 4, NPT_HW_READ));
+	EXPECT_FALSE(rig_access(rig, 4, HW_READ));
 	rig_check(rig);
 }
 
@@ -91,7 +103,7 @@ TEST_F(table, mapping_again_changes_nothing)
 	uint64_t before;
 
 	rig_map(rig, 0, rig_frame(0), SLAT_RWX);
-	rig_access(rig, 0, NPT_HW_WRITE);
+	rig_access(rig, 0, HW_WRITE);
 	before = raw(rig, 0);
 	rig_map(rig, 0, rig_frame(0), SLAT_RWX);
 	EXPECT_EQ(before, raw(rig, 0));
@@ -109,9 +121,9 @@ TEST_F(table, rights_widen_and_never_narrow)
 
 		rig_map(rig, 0, rig_frame(0), old);
 		if (n & 16)
-			rig_access(rig, 0, old & SLAT_W ? NPT_HW_WRITE : NPT_HW_READ);
+			rig_access(rig, 0, old & SLAT_W ? HW_WRITE : HW_READ);
 		rig_map(rig, 0, rig_frame(0), more);
-		EXPECT_EQ(old | more, npt_hw_peek(&rig->hw, rig->model.page[0].gfn).rights);
+		EXPECT_EQ(old | more, hw_peek(&rig->hw, rig->model.page[0].gfn).rights);
 		rig_check(rig);
 		rig_zap(rig, rig->model.page[0].gfn, rig->model.page[0].gfn, false);
 		rig_check(rig);
@@ -127,7 +139,7 @@ TEST_F(table, frame_never_changes_in_place)
 		uint64_t before;
 
 		rig_map(rig, 0, rig_frame(n), SLAT_R);
-		rig_access(rig, 0, NPT_HW_READ);
+		rig_access(rig, 0, HW_READ);
 		before = raw(rig, 0);
 		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(n + 1), SLAT_R));
 		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(n + 1), SLAT_RWX));
@@ -159,7 +171,7 @@ TEST_F(table, what_the_format_cannot_hold_is_refused)
 	const u64 end = model_last_gfn(&rig->model) + 1;
 	unsigned int bit;
 
-	for (bit = APM_FRAME_BITS; bit < 64; bit++)
+	for (bit = 40; bit < 64; bit++)
 		EXPECT_EQ(-EINVAL, try_map(rig, 0, 1ULL << bit | 5, 1, SLAT_RWX));
 	EXPECT_EQ(-EINVAL, try_map(rig, 0, ~0ULL, 1, SLAT_RWX));
 	EXPECT_EQ(-EINVAL, try_map(rig, 0, 0, 1, 0));
@@ -212,7 +224,7 @@ TEST_F(table, zap_takes_one_page_and_no_neighbour)
 	map_all(rig, SLAT_RWX);
 	for (i = 0; i < rig->model.nr; i += 3) {
 		rig_zap(rig, rig->model.page[i].gfn, rig->model.page[i].gfn, i & 1);
-		EXPECT_FALSE(rig_access(rig, i, NPT_HW_READ));
+		EXPECT_FALSE(rig_access(rig, i, HW_READ));
 		rig_check(rig);
 	}
 	rig_scan(rig);
@@ -224,14 +236,14 @@ TEST_F(table, host_gets_a_and_d_once)
 	const u64 gfn = rig->model.page[2].gfn;
 
 	rig_map(rig, 2, rig_frame(2), SLAT_RWX);
-	rig_access(rig, 2, NPT_HW_WRITE);
+	rig_access(rig, 2, HW_WRITE);
 	rig_zap(rig, gfn, gfn, false);
 	EXPECT_EQ(1, rig->returned[2].accessed);
 	EXPECT_EQ(1, rig->returned[2].dirty);
 	rig_zap(rig, gfn, gfn, true);
 
 	rig_map(rig, 2, rig_frame(2), SLAT_RWX);
-	rig_access(rig, 2, NPT_HW_READ);
+	rig_access(rig, 2, HW_READ);
 	rig_zap(rig, 0, model_last_gfn(&rig->model), true);
 	EXPECT_EQ(2, rig->returned[2].accessed);
 	EXPECT_EQ(1, rig->returned[2].dirty);
@@ -279,7 +291,7 @@ TEST_F(table, prune_takes_what_it_leaves_empty)
 	rig_map(rig, a, rig_frame(0), SLAT_R);
 	rig_map(rig, b, rig_frame(1), SLAT_R);
 	rig_zap(rig, 512, 512, true);
-	EXPECT_TRUE(rig_access(rig, b, NPT_HW_READ));
+	EXPECT_TRUE(rig_access(rig, b, HW_READ));
 	EXPECT_EQ(variant->levels, atomic_long_read(&rig->mmu.tables));
 	rig_check(rig);
 	rig_zap(rig, 1023, 1023, true);
@@ -296,7 +308,7 @@ TEST_F(table, prune_spares_what_the_range_does_not_reach)
 	rig_zap(rig, 512, 512, false);
 	rig_zap(rig, 0, 511, true);
 	rig_zap(rig, 1024, model_last_gfn(&rig->model), true);
-	EXPECT_NE(NULL, npt_hw_entry(&rig->hw, 512, 1));
+	EXPECT_NE(NULL, hw_entry(&rig->hw, 512, 1));
 	rig_check(rig);
 	rig_zap(rig, 700, 700, true);
 	EXPECT_EQ(1, atomic_long_read(&rig->mmu.tables));
@@ -313,7 +325,7 @@ TEST_F(table, zap_of_nothing_is_no_cut)
 	rig_map(rig, 0, rig_frame(0), SLAT_R);
 	rig_zap(rig, rig->model.page[1].gfn, model_last_gfn(&rig->model), false);
 	EXPECT_EQ(0, rig->mmu.cut_gen);
-	EXPECT_TRUE(rig_access(rig, 0, NPT_HW_READ));
+	EXPECT_TRUE(rig_access(rig, 0, HW_READ));
 }
 
 /* Whole tables, beside the model, which knows a few gfns of each only. */
@@ -345,7 +357,7 @@ static unsigned int still_mapped(struct rig *rig, u64 first, u64 last)
 	unsigned int nr = 0;
 
 	for (; first <= last; first++)
-		nr += !!npt_hw_peek(&rig->hw, first).rights;
+		nr += !!hw_peek(&rig->hw, first).rights;
 	return nr;
 }
 
@@ -423,15 +435,25 @@ TEST_F(table, zap_of_sparse_tables_is_bounded)
 	EXPECT_EQ(0, tables_leaves(&rig->mmu));
 }
 
+/* WB, accessed, not writable. */
+static uint64_t large_leaf(const struct rig *rig, u64 frame)
+{
+	if (rig->format == &rig_npt)
+		return frame << APM_ADDRESS | apm_bit(APM_P) | apm_bit(APM_US) | apm_bit(APM_PS) |
+		       apm_bit(APM_A);
+	return frame << SDM_ADDRESS | sdm_bit(SDM_READ) | sdm_bit(SDM_EXECUTE) |
+	       sdm_bit(SDM_LARGE) | 6ULL << SDM_TYPE | sdm_bit(SDM_ACCESSED) |
+	       sdm_bit(SDM_SUPPRESS_VE);
+}
+
 /* A leaf that other code may make, of 2M or 1G. */
 static uint64_t *plant_large_leaf(struct rig *rig, u64 gfn, unsigned int level, u64 frame)
 {
 	uint64_t *entry;
 
 	fill_gfn(rig, gfn + (1ULL << (9 * (level - 1))));	/* the next entry */
-	entry = npt_hw_entry(&rig->hw, gfn, level);
-	*entry = frame << APM_ADDRESS | apm_bit(APM_P) | apm_bit(APM_US) | apm_bit(APM_PS) |
-		 apm_bit(APM_A);
+	entry = hw_entry(&rig->hw, gfn, level);
+	*entry = large_leaf(rig, frame);
 	atomic_add(1, &slat_table_of((uintptr_t)entry >> 12)->live);
 	atomic_long_inc(&rig->mmu.leaves[level - 1]);
 	return entry;
@@ -453,10 +475,10 @@ TEST_F(table, large_leaf_reads_and_zaps)
 		EXPECT_EQ(SLAT_R | SLAT_X, leaf.rights);
 		EXPECT_TRUE(leaf.accessed);
 		EXPECT_FALSE(leaf.dirty);
-		EXPECT_EQ(0x40003, npt_hw_peek(&rig->hw, gfn + 3).frame);
+		EXPECT_EQ(0x40003, hw_peek(&rig->hw, gfn + 3).frame);
 
 		EXPECT_EQ(1, zap_calls(rig, gfn, last));
-		EXPECT_EQ(0, *entry);
+		EXPECT_EQ(rig->hw.format->empty, *entry);
 		EXPECT_EQ(1, tables_leaves(&rig->mmu));
 		EXPECT_EQ(1, rig->returned[7].accessed);
 		EXPECT_EQ(0, rig->returned[7].dirty);
@@ -470,7 +492,7 @@ TEST_F(table, large_leaf_reads_and_zaps)
 TEST_F(table, junk_is_absent)
 {
 	struct rig *rig = self->rig;
-	const uint64_t junk = ~0ULL << 1;
+	const uint64_t junk = rig->format == &rig_npt ? ~0ULL << 1 : ~0ULL << 3;
 	struct slat_leaf leaf;
 	unsigned int level;
 
@@ -478,7 +500,7 @@ TEST_F(table, junk_is_absent)
 	for (level = 1; level <= variant->levels; level++) {
 		const u64 gfn = 300ULL << (9 * (level - 1));
 
-		*npt_hw_entry(&rig->hw, gfn, level) = junk;
+		*hw_entry(&rig->hw, gfn, level) = junk;
 		rig->mmu.ops->read(&rig->root, gfn, &leaf);
 		EXPECT_EQ(0, leaf.level);
 		EXPECT_EQ(0, leaf.pfn);
@@ -486,7 +508,7 @@ TEST_F(table, junk_is_absent)
 		EXPECT_FALSE(leaf.accessed);
 		EXPECT_FALSE(leaf.dirty);
 		fill_gfn(rig, gfn);
-		EXPECT_EQ(rig_frame(gfn), npt_hw_peek(&rig->hw, gfn).frame);
+		EXPECT_EQ(rig_frame(gfn), hw_peek(&rig->hw, gfn).frame);
 		EXPECT_LT(0, zap_calls(rig, gfn, gfn));
 	}
 	EXPECT_EQ(1, tables_leaves(&rig->mmu));

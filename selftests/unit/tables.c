@@ -62,9 +62,10 @@ static bool may_alloc(void)
 	return true;
 }
 
-struct slat_table *slat_table_alloc(void)
+struct slat_table *slat_table_alloc(u64 empty)
 {
 	struct page_pair *pair;
+	unsigned int i;
 
 	if (!may_alloc())
 		return NULL;
@@ -73,6 +74,8 @@ struct slat_table *slat_table_alloc(void)
 		abort();
 	memset(pair, 0, sizeof(*pair));
 	ASAN_POISON_MEMORY_REGION(pair->gap, sizeof(pair->gap));
+	for (i = 0; i < SLAT_ENTRIES; i++)
+		pair->entry[i] = empty;
 	pair->table.entry = pair->entry;
 	__atomic_add_fetch(&live, 1, __ATOMIC_RELAXED);
 	return &pair->table;
@@ -103,10 +106,11 @@ void slat_host_page_return(u64 pfn, bool accessed, bool dirty)
 		tables_on_return(pfn, accessed, dirty);
 }
 
-void slat_cache_init(struct slat_cache *cache)
+void slat_cache_init(struct slat_cache *cache, u64 empty)
 {
 	INIT_LIST_HEAD(&cache->tables);
 	cache->nr = 0;
+	cache->empty = empty;
 }
 
 int slat_cache_fill(struct slat_cache *cache, unsigned int min)
@@ -114,7 +118,7 @@ int slat_cache_fill(struct slat_cache *cache, unsigned int min)
 	struct slat_table *table;
 
 	for (; cache->nr < min; slat_cache_put(cache, table)) {
-		table = slat_table_alloc();
+		table = slat_table_alloc(cache->empty);
 		if (!table)
 			return -ENOMEM;
 	}

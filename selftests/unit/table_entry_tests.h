@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * set_entry(), the only way an entry changes: what it counts, passes on, refuses.
+ * For a file that includes one format's code and says what its A, D and PRESENT
+ * bits are.
+ */
+
+#define FRAME	0x1234
+#define AT	7
+
+static struct {
+	unsigned int calls;
+	u64 pfn;
+	bool accessed;
+	bool dirty;
+} returned;
+
+static void on_return(u64 pfn, bool accessed, bool dirty)
+{
+	returned.calls++;
+	returned.pfn = pfn;
+	returned.accessed = accessed;
+	returned.dirty = dirty;
+}
+
+FIXTURE(entry)
+{
+	struct slat_mmu mmu;
+	struct slat_table *table;
+};
+
+FIXTURE_SETUP(entry)
+{
+	memset(&self->mmu, 0, sizeof(self->mmu));
+	rwlock_init(&self->mmu.lock);
+	write_lock(&self->mmu.lock);
+	tables_on_return = on_return;
+	self->table = slat_table_alloc(fmt(empty)());
+	self->table->level = 1;
+}
+
+FIXTURE_TEARDOWN(entry)
+{
+	EXPECT_EQ(0, shim_warnings);
+	slat_table_free(self->table);
+}
+
+/* Put @old there without ado, then change it. */
+static int change(struct slat_mmu *mmu, struct slat_table *table, u64 old, u64 new)
+{
+	table->entry[AT] = old;
+	return set_entry(mmu, table, AT, old, new);
+}
+
+static u64 leaf(unsigned int rights)
+{
+	return fmt(make_leaf)(FRAME, 1, rights, SLAT_MT_WB);
+}
+
+TEST_F(entry, new_leaf_counts)
+{
+	EXPECT_EQ(0, change(&self->mmu, self->table, fmt(empty)(), leaf(SLAT_RWX)));
+	EXPECT_EQ(leaf(SLAT_RWX), self->table->entry[AT]);
+	EXPECT_EQ(1, atomic_read(&self->table->live));
+	EXPECT_EQ(1, tables_leaves(&self->mmu));
+	EXPECT_EQ(0, self->mmu.cut_gen);
+	EXPECT_EQ(0, returned.calls);
+}
+
+TEST_F(entry, cleared_leaf_counts_and_returns_its_bits)
+{
+	unsigned int n;
+
+	for (n = 0; n < 4; n++) {
+		const u64 ad = (n & 1 ? A : 0) | (n & 2 ? D : 0);
+
+		EXPECT_EQ(0, change(&self->mmu, self->table, leaf(SLAT_RWX) | ad, fmt(empty)()));
+		EXPECT_EQ(fmt(empty)(), self->table->entry[AT]);
+		EXPECT_EQ(-1 - (int)n, atomic_read(&self->table->live));
+		EXPECT_EQ(-1 - (long)n, tables_leaves(&self->mmu));
+		EXPECT_EQ(1 + n, self->mmu.cut_gen);
+		EXPECT_EQ(1 + n, returned.calls);
+		EXPECT_EQ(FRAME, returned.pfn);
+		EXPECT_EQ(!!(n & 1), returned.accessed);
+		EXPECT_EQ(!!(n & 2), returned.dirty);
+	}
+}
+
+/* From any rights to any: a cut if and only if one of them is lost. */
+TEST_F(entry, cut_is_a_lost_right)
+{
+	unsigned int n;
+
+	for (n = 0; n < 16; n++) {
+		const unsigned int old = SLAT_R | (n & 3) << 1, new = SLAT_R | (n >> 2) << 1;
+		const u64 cut_gen = self->mmu.cut_gen;
+
+		EXPECT_EQ(0, change(&self->mmu, self->table, leaf(old), leaf(new)));
+		EXPECT_EQ(!!(old & ~new), self->mmu.cut_gen != cut_gen);
+		EXPECT_LE(cut_gen, self->mmu.cut_gen);
+	}
+	EXPECT_EQ(0, atomic_read(&self->table->live));
+	EXPECT_EQ(0, tables_leaves(&self->mmu));
+	EXPECT_EQ(0, returned.calls);
+}
+
+TEST_F(entry, table_entries_are_no_leaves)
+{
+	self->table->level = 2;
+	EXPECT_EQ(0, change(&self->mmu, self->table, fmt(empty)(), fmt(make_table)(FRAME)));
+	EXPECT_EQ(1, atomic_read(&self->table->live));
+	EXPECT_EQ(0, self->mmu.cut_gen);
+	EXPECT_EQ(0, change(&self->mmu, self->table, fmt(make_table)(FRAME), fmt(empty)()));
+	EXPECT_EQ(0, atomic_read(&self->table->live));
+	EXPECT_EQ(1, self->mmu.cut_gen);
+	EXPECT_EQ(0, tables_leaves(&self->mmu));
+	EXPECT_EQ(0, returned.calls);
+}
+
+TEST_F(entry, large_leaves_count_as_leaves)
+{
+	unsigned int level;
+
+	for (level = 2; level <= 3; level++) {
+		const u64 large = fmt(make_leaf)(0x40000, level, SLAT_RWX, SLAT_MT_WB);
+
+		self->table->level = level;
+		EXPECT_EQ(0, change(&self->mmu, self->table, fmt(empty)(), large));
+		EXPECT_EQ(1, atomic_long_read(&self->mmu.leaves[level - 1]));
+		EXPECT_EQ(1, tables_leaves(&self->mmu));
+		EXPECT_EQ(0, change(&self->mmu, self->table, large | D, fmt(empty)()));
+		EXPECT_EQ(0, tables_leaves(&self->mmu));
+		EXPECT_EQ(level - 1, returned.calls);
+		EXPECT_TRUE(returned.dirty);
+	}
+}
+
+/* As an entry that was never used and whose junk is cleared. */
+TEST_F(entry, nothing_to_nothing_is_no_cut)
+{
+	EXPECT_EQ(0, change(&self->mmu, self->table, leaf(SLAT_RWX) & ~PRESENT, fmt(empty)()));
+	EXPECT_EQ(fmt(empty)(), self->table->entry[AT]);
+	EXPECT_EQ(0, atomic_read(&self->table->live));
+	EXPECT_EQ(0, tables_leaves(&self->mmu));
+	EXPECT_EQ(0, self->mmu.cut_gen);
+	EXPECT_EQ(0, returned.calls);
+}
+
+TEST_F(entry, changed_entry_is_left_alone)
+{
+	self->table->entry[AT] = leaf(SLAT_RWX) | D;
+	EXPECT_EQ(-EAGAIN, set_entry(&self->mmu, self->table, AT, leaf(SLAT_RWX), fmt(empty)()));
+	EXPECT_EQ(leaf(SLAT_RWX) | D, self->table->entry[AT]);
+	EXPECT_EQ(0, atomic_read(&self->table->live));
+	EXPECT_EQ(0, tables_leaves(&self->mmu));
+	EXPECT_EQ(0, self->mmu.cut_gen);
+	EXPECT_EQ(0, returned.calls);
+}
+
+TEST_F(entry, frame_change_is_refused_loudly)
+{
+	const u64 other = fmt(make_leaf)(FRAME + 1, 1, SLAT_RWX, SLAT_MT_WB);
+
+	EXPECT_EQ(-EAGAIN, change(&self->mmu, self->table, leaf(SLAT_RWX), other));
+	EXPECT_EQ(1, shim_warnings);
+	EXPECT_EQ(leaf(SLAT_RWX), self->table->entry[AT]);
+	EXPECT_EQ(0, self->mmu.cut_gen);
+	EXPECT_EQ(0, returned.calls);
+	shim_warnings = 0;
+}
+
+TEST_F(entry, cut_without_the_lock_for_write_is_loud)
+{
+	write_unlock(&self->mmu.lock);
+	read_lock(&self->mmu.lock);
+	EXPECT_EQ(0, change(&self->mmu, self->table, leaf(SLAT_R), leaf(SLAT_RWX)));
+	EXPECT_EQ(0, shim_warnings);
+	EXPECT_EQ(0, change(&self->mmu, self->table, leaf(SLAT_RWX), leaf(SLAT_R)));
+	EXPECT_EQ(1, shim_warnings);
+	shim_warnings = 0;
+}
+
+TEST_HARNESS_MAIN
