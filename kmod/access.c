@@ -7,11 +7,11 @@
 
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/uaccess.h>
 #include <asm/trapnr.h>
 
 #include "entry.h"
 #include "hw.h"
+#include "user.h"
 #include "vcpu.h"
 
 /* Context: slots_srcu. */
@@ -27,35 +27,35 @@ static int host_address(struct slat_vm *vm, u64 gpa, bool write, void __user **h
 
 bool slat_gpa_is_memory(struct slat_vm *vm, u64 gpa, bool write)
 {
-	int idx = srcu_read_lock(&vm->slots_srcu);
+	int idx = slat_srcu_read_lock(&vm->slots_srcu);
 	void __user *host;
 	int err = host_address(vm, gpa, write, &host);
 
-	srcu_read_unlock(&vm->slots_srcu, idx);
+	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	return !err;
 }
 
 int slat_gpa_read(struct slat_vm *vm, u64 gpa, void *data, unsigned int len)
 {
-	int idx = srcu_read_lock(&vm->slots_srcu);
+	int idx = slat_srcu_read_lock(&vm->slots_srcu);
 	void __user *host;
 	int err = host_address(vm, gpa, false, &host);
 
-	if (!err && copy_from_user(data, host, len))
+	if (!err && slat_copy_from_user(data, host, len))
 		err = -EFAULT;
-	srcu_read_unlock(&vm->slots_srcu, idx);
+	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	return err;
 }
 
 int slat_gpa_write(struct slat_vm *vm, u64 gpa, const void *data, unsigned int len)
 {
-	int idx = srcu_read_lock(&vm->slots_srcu);
+	int idx = slat_srcu_read_lock(&vm->slots_srcu);
 	void __user *host;
 	int err = host_address(vm, gpa, true, &host);
 
-	if (!err && copy_to_user(host, data, len))
+	if (!err && slat_copy_to_user(host, data, len))
 		err = -EFAULT;
-	srcu_read_unlock(&vm->slots_srcu, idx);
+	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	return err;
 }
 

@@ -69,6 +69,7 @@ void slat_cache_init(struct slat_cache *cache, u64 empty)
 
 int slat_cache_fill(struct slat_cache *cache, unsigned int min)
 {
+	slat_may_sleep();
 	while (cache->nr < min) {
 		struct slat_table *table = slat_table_alloc(cache->empty);
 

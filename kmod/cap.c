@@ -17,13 +17,13 @@ static int set_max_vcpu_id(struct slat_vm *vm, u64 max)
 
 	if (max > SLAT_VCPUS_MAX)
 		return -EINVAL;
-	mutex_lock(&vm->lock);
+	slat_mutex_lock(&vm->lock);
 	/* Once, unless it is the same again. */
 	if (!vm->max_vcpu_ids)
 		vm->max_vcpu_ids = max;
 	else if (vm->max_vcpu_ids != max)
 		ret = -EINVAL;
-	mutex_unlock(&vm->lock);
+	slat_mutex_unlock(&vm->lock);
 	return ret;
 }
 

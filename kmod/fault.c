@@ -5,6 +5,7 @@
 
 #include "fault.h"
 #include "slot.h"
+#include "user.h"
 #include "vcpu.h"
 
 /* The host page behind a guest frame, held until it is mapped. */
@@ -25,8 +26,8 @@ static int get_host_page(unsigned long hva, bool write, struct host_page *host)
 	host->writable = get_user_page_fast_only(hva, FOLL_WRITE, &host->page);
 	if (host->writable)
 		return 0;
-	ret = get_user_pages_unlocked(hva, 1, &host->page,
-				      FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
+	ret = slat_get_user_pages(hva, 1, &host->page,
+				  FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
 	if (ret != 1)
 		return ret < 0 ? ret : -EFAULT;
 	host->writable = write;
@@ -48,10 +49,10 @@ static int map_page(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gf
 	};
 	int ret = -EAGAIN;
 
-	read_lock(&mmu->lock);
+	slat_read_lock(&mmu->lock);
 	if (!slot->going && !slat_mmu_retry(mmu, seq, slat_slot_hva(slot, gfn)))
 		ret = slat_view_map(&vcpu->vm->base, &map);
-	read_unlock(&mmu->lock);
+	slat_read_unlock(&mmu->lock);
 	return ret;
 }
 
@@ -111,13 +112,13 @@ int slat_fault(struct slat_vcpu *vcpu, u64 gpa, unsigned int access)
 	struct slat_slot *slot;
 	int ret, idx;
 
-	idx = srcu_read_lock(&vm->slots_srcu);
+	idx = slat_srcu_read_lock(&vm->slots_srcu);
 	slot = slat_slot_find(vm, gfn);
 	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
 		ret = SLAT_FAULT_MMIO;
 	else
 		ret = fault_slot(vcpu, slot, gfn, write);
-	srcu_read_unlock(&vm->slots_srcu, idx);
+	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	if (ret != SLAT_FAULT_MMIO)
 		vcpu->stats.faults++;
 	return ret;

@@ -10,7 +10,6 @@
 #include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include <uapi/linux/kvm_para.h>
 #include <uapi/linux/slat.h>
@@ -21,6 +20,7 @@
 #include "regs.h"
 #include "slot.h"
 #include "state.h"
+#include "user.h"
 #include "vcpu.h"
 
 /* The device */
@@ -114,7 +114,7 @@ static long create_vm(unsigned long type)
 /* The head of an array of CPUID entries.  E2BIG as KVM gives it. */
 static long copy_cpuid_head(struct kvm_cpuid2 *head, struct kvm_cpuid2 __user *user)
 {
-	return copy_from_user(head, user, sizeof(*head)) ? -EFAULT : 0;
+	return slat_copy_from_user(head, user, sizeof(*head)) ? -EFAULT : 0;
 }
 
 static long get_supported_cpuid(struct kvm_cpuid2 __user *user)
@@ -135,8 +135,8 @@ static long get_supported_cpuid(struct kvm_cpuid2 __user *user)
 		goto out;
 	head.nent = ret;
 	ret = 0;
-	if (copy_to_user(user->entries, entries, head.nent * sizeof(*entries)) ||
-	    copy_to_user(user, &head, sizeof(head)))
+	if (slat_copy_to_user(user->entries, entries, head.nent * sizeof(*entries)) ||
+	    slat_copy_to_user(user, &head, sizeof(head)))
 		ret = -EFAULT;
 out:
 	kvfree(entries);
@@ -150,7 +150,7 @@ static long check_cpuid_padding(const struct kvm_cpuid_entry2 __user *entries, u
 	u32 i;
 
 	for (i = 0; i < nent; i++) {
-		if (copy_from_user(&entry, &entries[i], sizeof(entry)))
+		if (slat_copy_from_user(&entry, &entries[i], sizeof(entry)))
 			return -EFAULT;
 		if (memchr_inv(entry.padding, 0, sizeof(entry.padding)))
 			return -EINVAL;
@@ -172,7 +172,7 @@ static long get_emulated_cpuid(struct kvm_cpuid2 __user *user)
 	if (ret)
 		return ret;
 	head.nent = 0;
-	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
+	return slat_copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -220,7 +220,7 @@ static long set_memory_region(struct slat_vm *vm, void __user *user)
 {
 	struct kvm_userspace_memory_region region;
 
-	if (copy_from_user(&region, user, sizeof(region)))
+	if (slat_copy_from_user(&region, user, sizeof(region)))
 		return -EFAULT;
 	return slat_slot_set(vm, &region);
 }
@@ -231,20 +231,20 @@ static long get_stats(struct slat_vm *vm, void __user *user)
 	u32 size;
 	int ret;
 
-	if (get_user(size, (u32 __user *)user))
+	if (slat_get_user(size, (u32 __user *)user))
 		return -EFAULT;
 	if (size < SLAT_STATS_SIZE_VER0)
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	ret = copy_struct_from_user(&stats, sizeof(stats), user, size);
+	ret = slat_copy_struct_from_user(&stats, sizeof(stats), user, size);
 	if (ret)
 		return ret;
 	if (stats.flags)
 		return -EINVAL;
 	stats = (struct slat_stats) { .size = size };
 	slat_vm_stats(vm, &stats);
-	return copy_to_user(user, &stats, min_t(size_t, size, sizeof(stats))) ? -EFAULT : 0;
+	return slat_copy_to_user(user, &stats, min_t(size_t, size, sizeof(stats))) ? -EFAULT : 0;
 }
 
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -288,14 +288,14 @@ static long get_regs(struct slat_vcpu *vcpu, void __user *user)
 	struct kvm_regs regs;
 
 	slat_regs_get(vcpu, &regs);
-	return copy_to_user(user, &regs, sizeof(regs)) ? -EFAULT : 0;
+	return slat_copy_to_user(user, &regs, sizeof(regs)) ? -EFAULT : 0;
 }
 
 static long set_regs(struct slat_vcpu *vcpu, void __user *user)
 {
 	struct kvm_regs regs;
 
-	if (copy_from_user(&regs, user, sizeof(regs)))
+	if (slat_copy_from_user(&regs, user, sizeof(regs)))
 		return -EFAULT;
 	slat_regs_set(vcpu, &regs);
 	return 0;
@@ -306,14 +306,14 @@ static long get_sregs(struct slat_vcpu *vcpu, void __user *user)
 	struct kvm_sregs sregs;
 
 	slat_sregs_get(vcpu, &sregs);
-	return copy_to_user(user, &sregs, sizeof(sregs)) ? -EFAULT : 0;
+	return slat_copy_to_user(user, &sregs, sizeof(sregs)) ? -EFAULT : 0;
 }
 
 static long set_sregs(struct slat_vcpu *vcpu, void __user *user)
 {
 	struct kvm_sregs sregs;
 
-	if (copy_from_user(&sregs, user, sizeof(sregs)))
+	if (slat_copy_from_user(&sregs, user, sizeof(sregs)))
 		return -EFAULT;
 	return slat_sregs_set(vcpu, &sregs);
 }
@@ -323,14 +323,14 @@ static long get_fpu(struct slat_vcpu *vcpu, void __user *user)
 	struct kvm_fpu fpu;
 
 	slat_fpu_get(vcpu, &fpu);
-	return copy_to_user(user, &fpu, sizeof(fpu)) ? -EFAULT : 0;
+	return slat_copy_to_user(user, &fpu, sizeof(fpu)) ? -EFAULT : 0;
 }
 
 static long set_fpu(struct slat_vcpu *vcpu, void __user *user)
 {
 	struct kvm_fpu fpu;
 
-	if (copy_from_user(&fpu, user, sizeof(fpu)))
+	if (slat_copy_from_user(&fpu, user, sizeof(fpu)))
 		return -EFAULT;
 	return slat_fpu_set(vcpu, &fpu);
 }
@@ -365,7 +365,7 @@ static long set_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 	if (head.nent > SLAT_CPUID_MAX)
 		return -E2BIG;
 	if (head.nent) {
-		entries = vmemdup_user(user->entries, head.nent * sizeof(*entries));
+		entries = slat_vmemdup_user(user->entries, head.nent * sizeof(*entries));
 		if (IS_ERR(entries))
 			return PTR_ERR(entries);
 	}
@@ -394,17 +394,17 @@ static long get_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 		struct kvm_cpuid_entry2 entry = vcpu->cpuid[i];
 
 		slat_cpuid_follow(vcpu, &entry);
-		if (copy_to_user(&user->entries[i], &entry, sizeof(entry)))
+		if (slat_copy_to_user(&user->entries[i], &entry, sizeof(entry)))
 			return -EFAULT;
 	}
-	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
+	return slat_copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
 static long interrupt(struct slat_vcpu *vcpu, void __user *user)
 {
 	struct kvm_interrupt irq;
 
-	if (copy_from_user(&irq, user, sizeof(irq)))
+	if (slat_copy_from_user(&irq, user, sizeof(irq)))
 		return -EFAULT;
 	return irq.irq < KVM_NR_INTERRUPTS ? slat_inject_irq(vcpu, irq.irq) : -EINVAL;
 }
@@ -460,10 +460,10 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	/* Without waiting for a vCPU that runs. */
 	if (_IOC_TYPE(cmd) != KVMIO)
 		return -ENOTTY;
-	if (mutex_lock_killable(&vcpu->mutex))
+	if (slat_mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	ret = vcpu_ioctl_locked(vcpu, cmd, arg);
-	mutex_unlock(&vcpu->mutex);
+	slat_mutex_unlock(&vcpu->mutex);
 	return ret;
 }
 

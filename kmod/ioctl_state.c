@@ -2,12 +2,12 @@
 /* The ioctls of a vCPU's state: copy in, check the form, pass on. */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 #include <asm/tsc.h>
 
 #include "access.h"
 #include "cap.h"
 #include "state.h"
+#include "user.h"
 #include "vcpu.h"
 
 /*
@@ -23,7 +23,7 @@ static long get_##name(struct slat_vcpu *vcpu, void __user *user)		\
 	if (!value)								\
 		return -ENOMEM;							\
 	slat_##name##_get(vcpu, value);						\
-	ret = copy_to_user(user, value, sizeof(*value)) ? -EFAULT : 0;		\
+	ret = slat_copy_to_user(user, value, sizeof(*value)) ? -EFAULT : 0;		\
 	kfree(value);								\
 	return ret;								\
 }
@@ -31,7 +31,7 @@ static long get_##name(struct slat_vcpu *vcpu, void __user *user)		\
 #define SET(name, type)								\
 static long set_##name(struct slat_vcpu *vcpu, const void __user *user)		\
 {										\
-	struct type *value = memdup_user(user, sizeof(*value));			\
+	struct type *value = slat_memdup_user(user, sizeof(*value));			\
 	long ret;								\
 										\
 	if (IS_ERR(value))							\
@@ -60,14 +60,14 @@ static long get_mp_state(void __user *user)
 {
 	const struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
 
-	return copy_to_user(user, &state, sizeof(state)) ? -EFAULT : 0;
+	return slat_copy_to_user(user, &state, sizeof(state)) ? -EFAULT : 0;
 }
 
 static long set_mp_state(const void __user *user)
 {
 	struct kvm_mp_state state;
 
-	if (copy_from_user(&state, user, sizeof(state)))
+	if (slat_copy_from_user(&state, user, sizeof(state)))
 		return -EFAULT;
 	return state.mp_state == KVM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
 }
@@ -76,7 +76,7 @@ static long enable_cap(const void __user *user)
 {
 	struct kvm_enable_cap cap;
 
-	return copy_from_user(&cap, user, sizeof(cap)) ? -EFAULT : slat_cap_enable_vcpu(&cap);
+	return slat_copy_from_user(&cap, user, sizeof(cap)) ? -EFAULT : slat_cap_enable_vcpu(&cap);
 }
 
 static long set_tsc_khz(struct slat_vcpu *vcpu, u32 khz)
@@ -98,11 +98,11 @@ static long set_signal_mask(struct slat_vcpu *vcpu, const struct kvm_signal_mask
 		vcpu->has_sigset = false;
 		return 0;
 	}
-	if (copy_from_user(&head, user, sizeof(head)))
+	if (slat_copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (head.len != sizeof(set))
 		return -EINVAL;
-	if (copy_from_user(&set, user->sigset, sizeof(set)))
+	if (slat_copy_from_user(&set, user->sigset, sizeof(set)))
 		return -EFAULT;
 	sigdelsetmask(&set, sigmask(SIGKILL) | sigmask(SIGSTOP));
 	vcpu->sigset = set;
@@ -115,13 +115,13 @@ static long translate(struct slat_vcpu *vcpu, void __user *user)
 	struct kvm_translation tr;
 	u64 gpa;
 
-	if (copy_from_user(&tr, user, sizeof(tr)))
+	if (slat_copy_from_user(&tr, user, sizeof(tr)))
 		return -EFAULT;
 	tr.valid = slat_translate_quietly(vcpu, tr.linear_address, &gpa);
 	tr.physical_address = tr.valid ? gpa : ~0ULL;
 	tr.writeable = 1;
 	tr.usermode = 0;
-	return copy_to_user(user, &tr, sizeof(tr)) ? -EFAULT : 0;
+	return slat_copy_to_user(user, &tr, sizeof(tr)) ? -EFAULT : 0;
 }
 
 /* The one attribute that there is: the TSC's offset. */
@@ -131,16 +131,16 @@ static long device_attr(struct slat_vcpu *vcpu, unsigned int cmd, const void __u
 	u64 __user *offset;
 	u64 value;
 
-	if (copy_from_user(&attr, user, sizeof(attr)))
+	if (slat_copy_from_user(&attr, user, sizeof(attr)))
 		return -EFAULT;
 	if (attr.group != KVM_VCPU_TSC_CTRL || attr.attr != KVM_VCPU_TSC_OFFSET)
 		return -ENXIO;
 	offset = u64_to_user_ptr(attr.addr);
 	switch (cmd) {
 	case KVM_GET_DEVICE_ATTR:
-		return put_user(slat_hw->get_tsc_offset(vcpu), offset) ? -EFAULT : 0;
+		return slat_put_user(slat_hw->get_tsc_offset(vcpu), offset) ? -EFAULT : 0;
 	case KVM_SET_DEVICE_ATTR:
-		if (get_user(value, offset))
+		if (slat_get_user(value, offset))
 			return -EFAULT;
 		slat_tsc_set_offset(vcpu, value);
 		return 0;

@@ -2,11 +2,11 @@
 /* The ioctls by which a VMM prepares a VM before its vCPUs exist, as on KVM. */
 #include <linux/limits.h>
 #include <linux/minmax.h>
-#include <linux/uaccess.h>
 
 #include "cap.h"
 #include "ioevent.h"
 #include "ioctl.h"
+#include "user.h"
 #include "vcpu.h"
 
 /* What KVM_SET_NR_MMU_PAGES takes at the least. */
@@ -16,7 +16,7 @@ static long enable_cap(struct slat_vm *vm, const void __user *user)
 {
 	struct kvm_enable_cap cap;
 
-	if (copy_from_user(&cap, user, sizeof(cap)))
+	if (slat_copy_from_user(&cap, user, sizeof(cap)))
 		return -EFAULT;
 	return slat_cap_enable_vm(vm, &cap);
 }
@@ -32,12 +32,12 @@ static long set_identity_map_addr(struct slat_vm *vm, const void __user *user)
 	long ret = 0;
 	u64 unused;
 
-	mutex_lock(&vm->lock);
+	slat_mutex_lock(&vm->lock);
 	if (vm->nr_vcpus)
 		ret = -EINVAL;
-	else if (copy_from_user(&unused, user, sizeof(unused)))
+	else if (slat_copy_from_user(&unused, user, sizeof(unused)))
 		ret = -EFAULT;
-	mutex_unlock(&vm->lock);
+	slat_mutex_unlock(&vm->lock);
 	return ret;
 }
 
@@ -45,12 +45,12 @@ static long set_boot_cpu_id(struct slat_vm *vm, u32 id)
 {
 	long ret = 0;
 
-	mutex_lock(&vm->lock);
+	slat_mutex_lock(&vm->lock);
 	if (vm->nr_vcpus)
 		ret = -EBUSY;
 	else
 		vm->boot_cpu_id = id;
-	mutex_unlock(&vm->lock);
+	slat_mutex_unlock(&vm->lock);
 	return ret;
 }
 
@@ -69,14 +69,14 @@ static long set_gsi_routing(const void __user *user)
 {
 	struct kvm_irq_routing routing;
 
-	return copy_from_user(&routing, user, sizeof(routing)) ? -EFAULT : -EINVAL;
+	return slat_copy_from_user(&routing, user, sizeof(routing)) ? -EFAULT : -EINVAL;
 }
 
 static long set_ioevent(struct slat_vm *vm, const void __user *user)
 {
 	struct kvm_ioeventfd args;
 
-	return copy_from_user(&args, user, sizeof(args)) ? -EFAULT : slat_ioevent_set(vm, &args);
+	return slat_copy_from_user(&args, user, sizeof(args)) ? -EFAULT : slat_ioevent_set(vm, &args);
 }
 
 long slat_ioctl_vm(struct slat_vm *vm, unsigned int cmd, unsigned long arg)

@@ -99,9 +99,9 @@ static int assign(struct slat_vm *vm, const struct kvm_ioeventfd *args, struct e
 		return -ENOMEM;
 	init(event, args);
 	event->fd = fd;
-	mutex_lock(&vm->lock);
+	slat_mutex_lock(&vm->lock);
 	ret = add(vm, event);
-	mutex_unlock(&vm->lock);
+	slat_mutex_unlock(&vm->lock);
 	if (ret)
 		kfree(event);
 	return ret;
@@ -126,9 +126,9 @@ static int deassign(struct slat_vm *vm, const struct kvm_ioeventfd *args, struct
 	struct ioevent wanted = { .fd = fd }, *event;
 
 	init(&wanted, args);
-	mutex_lock(&vm->lock);
+	slat_mutex_lock(&vm->lock);
 	event = take(vm, &wanted);
-	mutex_unlock(&vm->lock);
+	slat_mutex_unlock(&vm->lock);
 	if (!event)
 		return -ENOENT;
 	/* A guest may be about to signal it. */

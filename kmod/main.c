@@ -22,7 +22,7 @@ unsigned int slat_hw_levels;
  * last.  hw_users is written with the CPU hotplug lock held for read, and looked at
  * by the hotplug callbacks, which hold it for write.
  */
-static DEFINE_MUTEX(hw_lock);
+static DEFINE_SLAT_MUTEX(hw_lock, SLAT_LOCK_HW);
 static unsigned int hw_users;
 static bool rebooting;
 static DEFINE_PER_CPU(bool, hw_on);
@@ -72,14 +72,14 @@ int slat_hw_get(void)
 	int ret = 0;
 
 	cpus_read_lock();
-	mutex_lock(&hw_lock);
+	slat_mutex_lock(&hw_lock);
 	if (rebooting)
 		ret = -EBUSY;
 	else if (!hw_users)
 		ret = enable_all();
 	if (!ret)
 		hw_users++;
-	mutex_unlock(&hw_lock);
+	slat_mutex_unlock(&hw_lock);
 	cpus_read_unlock();
 	return ret;
 }
@@ -87,10 +87,10 @@ int slat_hw_get(void)
 void slat_hw_put(void)
 {
 	cpus_read_lock();
-	mutex_lock(&hw_lock);
+	slat_mutex_lock(&hw_lock);
 	if (!--hw_users)
 		on_each_cpu(disable_here, NULL, 1);
-	mutex_unlock(&hw_lock);
+	slat_mutex_unlock(&hw_lock);
 	cpus_read_unlock();
 }
 
@@ -146,9 +146,9 @@ static struct syscore_ops syscore_ops = {
 /* Firmware and the next kernel expect virtualization to be off. */
 static int reboot(struct notifier_block *nb, unsigned long action, void *unused)
 {
-	mutex_lock(&hw_lock);
+	slat_mutex_lock(&hw_lock);
 	rebooting = true;
-	mutex_unlock(&hw_lock);
+	slat_mutex_unlock(&hw_lock);
 	on_each_cpu(disable_here, NULL, 1);
 	return NOTIFY_OK;
 }
@@ -188,6 +188,7 @@ static int __init slat_init(void)
 	register_reboot_notifier(&reboot_nb);
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_nb);
 	slat_debugfs_create();
+	slat_locks_debugfs();
 
 	ret = misc_register(&slat_dev);
 	if (ret)

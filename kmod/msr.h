@@ -4,8 +4,9 @@
 #define SLAT_MSR_H
 
 #include <linux/kvm.h>
-#include <linux/spinlock.h>
 #include <linux/types.h>
+
+#include "locks.h"
 
 struct slat_vcpu;
 struct slat_vm;
@@ -176,7 +177,7 @@ extern const struct slat_msr_list slat_msr_feature_list;
  * @ns:		its time; 0: none yet
  */
 struct slat_tsc {
-	spinlock_t lock;
+	struct slat_spinlock lock;
 	u64 offset;
 	u64 written;
 	u64 ns;

@@ -6,9 +6,9 @@
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 #include <asm/traps.h>
 
+#include "user.h"
 #include "vcpu.h"
 
 struct msr_range {
@@ -75,7 +75,7 @@ static int fill(struct slat_msr_filter *filter, const struct kvm_msr_filter *use
 
 		if (!longs)
 			continue;
-		if (copy_from_user(bits, (void __user *)from->bitmap, longs * sizeof(long)))
+		if (slat_copy_from_user(bits, (void __user *)from->bitmap, longs * sizeof(long)))
 			return -EFAULT;
 		filter->ranges[filter->nr++] = (struct msr_range) {
 			.base = from->base, .nr = from->nmsrs, .flags = from->flags,
@@ -102,9 +102,9 @@ int slat_msr_filter_set(struct slat_vm *vm, const struct kvm_msr_filter *user)
 		kvfree(filter);
 		return ret;
 	}
-	mutex_lock(&vm->lock);
-	filter = rcu_replace_pointer(vm->msr_filter, filter, lockdep_is_held(&vm->lock));
-	mutex_unlock(&vm->lock);
+	slat_mutex_lock(&vm->lock);
+	filter = rcu_replace_pointer(vm->msr_filter, filter, lockdep_is_held(&vm->lock.lock));
+	slat_mutex_unlock(&vm->lock);
 	if (filter)
 		kvfree_rcu(filter, rcu);
 	/* Guests that run may use some MSRs without an exit: they enter anew. */

@@ -5,12 +5,12 @@
  */
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/uaccess.h>
 #include <asm/trapnr.h>
 
 #include "access.h"
 #include "entry.h"
 #include "hw.h"
+#include "user.h"
 #include "vcpu.h"
 
 #define LEVELS_MAX	5
@@ -174,8 +174,8 @@ static int read_entry(struct walk *walk, u64 gpa)
 	host = (void __user *)(slat_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
 	walk->host[i] = slot->flags & KVM_MEM_READONLY ? NULL : host;
 	if (walk->levels > 2)
-		return get_user(walk->entry[i], (u64 __user *)host);
-	err = get_user(entry, (u32 __user *)host);
+		return slat_get_user(walk->entry[i], (u64 __user *)host);
+	err = slat_get_user(entry, (u32 __user *)host);
 	walk->entry[i] = entry;
 	return err;
 }
@@ -240,8 +240,8 @@ static int exchange_entry(struct walk *walk, unsigned int i, u64 new)
 	u32 old = *entry;
 
 	if (walk->levels > 2)
-		return __try_cmpxchg_user((u64 __user *)host, entry, new, fault8);
-	return __try_cmpxchg_user((u32 __user *)host, &old, (u32)new, fault4);
+		return slat_try_cmpxchg_user((u64 __user *)host, entry, new, fault8);
+	return slat_try_cmpxchg_user((u32 __user *)host, &old, (u32)new, fault4);
 }
 
 /*
@@ -303,13 +303,13 @@ static u64 leaf_address(const struct walk *walk)
 static int walk_tables(struct walk *walk)
 {
 	struct slat_vm *vm = walk->vcpu->vm;
-	int idx = srcu_read_lock(&vm->slots_srcu);
+	int idx = slat_srcu_read_lock(&vm->slots_srcu);
 	unsigned int tries;
 	int err = -EAGAIN;
 
 	for (tries = 0; err == -EAGAIN && tries < TRIES; tries++)
 		err = walk_once(walk);
-	srcu_read_unlock(&vm->slots_srcu, idx);
+	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	/* The guest may fight with itself: not for ever in here. */
 	return err == -EAGAIN ? SLAT_INJECTED : err;
 }

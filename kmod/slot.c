@@ -18,7 +18,7 @@ struct slot_change {
 
 static struct slat_slots *slots_locked(struct slat_vm *vm)
 {
-	return rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
+	return rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock.lock));
 }
 
 static int compare_gfn(const void *key, const void *elem)
@@ -33,7 +33,7 @@ static int compare_gfn(const void *key, const void *elem)
 
 struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn)
 {
-	struct slat_slots *slots = srcu_dereference(vm->slots, &vm->slots_srcu);
+	struct slat_slots *slots = slat_srcu_dereference(vm->slots, &vm->slots_srcu);
 	struct slat_slot **found = bsearch(&gfn, slots->slot, slots->nr, sizeof(*slots->slot),
 					   compare_gfn);
 
@@ -198,9 +198,9 @@ static void retire(struct slat_vm *vm, struct slat_slot *slot)
 {
 	struct slat_gather gather;
 
-	write_lock(&vm->mmu.lock);
+	slat_write_lock(&vm->mmu.lock);
 	slot->going = true;
-	write_unlock(&vm->mmu.lock);
+	slat_write_unlock(&vm->mmu.lock);
 
 	slat_gather_init(&gather, &vm->mmu);
 	slat_view_zap(&vm->base, slot->gfn, slat_slot_last(slot), true, true, &gather);
@@ -216,7 +216,7 @@ static void commit(struct slat_vm *vm, const struct slot_change *change, struct 
 		retire(vm, change->old);
 	rcu_assign_pointer(vm->slots, next);
 	/* Also waits for kernel accesses to the old slot's memory. */
-	synchronize_srcu_expedited(&vm->slots_srcu);
+	slat_srcu_synchronize(&vm->slots_srcu);
 	kvfree(prev);
 	kfree(change->old);
 }
@@ -230,7 +230,7 @@ int slat_slot_set(struct slat_vm *vm, const struct kvm_userspace_memory_region *
 	if (ret)
 		return ret;
 
-	mutex_lock(&vm->slots_lock);
+	slat_mutex_lock(&vm->slots_lock);
 	change.old = find_id(slots_locked(vm), region->slot);
 	ret = decide(&change, region);
 	if (ret)
@@ -250,7 +250,7 @@ int slat_slot_set(struct slat_vm *vm, const struct kvm_userspace_memory_region *
 	}
 	commit(vm, &change, next);
 unlock:
-	mutex_unlock(&vm->slots_lock);
+	slat_mutex_unlock(&vm->slots_lock);
 	return ret < 0 ? ret : 0;
 }
 
@@ -261,12 +261,12 @@ int slat_slots_init(struct slat_vm *vm)
 
 	if (!none)
 		return -ENOMEM;
-	ret = init_srcu_struct(&vm->slots_srcu);
+	ret = slat_srcu_init(&vm->slots_srcu, SLAT_LOCK_SRCU, vm);
 	if (ret) {
 		kvfree(none);
 		return ret;
 	}
-	mutex_init(&vm->slots_lock);
+	slat_mutex_init(&vm->slots_lock, SLAT_LOCK_SLOTS, vm);
 	RCU_INIT_POINTER(vm->slots, none);
 	return 0;
 }
@@ -279,5 +279,5 @@ void slat_slots_destroy(struct slat_vm *vm)
 	for (i = 0; i < slots->nr; i++)
 		kfree(slots->slot[i]);
 	kvfree(slots);
-	cleanup_srcu_struct(&vm->slots_srcu);
+	slat_srcu_destroy(&vm->slots_srcu);
 }

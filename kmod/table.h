@@ -16,10 +16,10 @@
 
 #include <linux/atomic.h>
 #include <linux/list.h>
-#include <linux/spinlock.h>
 
 #include "cache.h"
 #include "entry.h"
+#include "locks.h"
 
 /**
  * struct slat_table - one page of entries
@@ -61,7 +61,7 @@ struct slat_root {
  * @tables:	table pages in all trees
  */
 struct slat_mmu {
-	rwlock_t lock;
+	struct slat_rwlock lock;
 	const struct slat_table_ops *ops;
 	unsigned int levels;
 	u64 cut_gen;

@@ -63,7 +63,7 @@ static int set_entry(struct slat_mmu *mmu, struct slat_table *table, unsigned in
 		slat_host_page_return(fmt(pfn)(old, level), fmt(is_accessed)(old),
 				      fmt(is_dirty)(old));
 	if (is_cut(old, new, level)) {
-		lockdep_assert_held_write(&mmu->lock);
+		slat_rwlock_assert_held_write(&mmu->lock);
 		/* After the entry: who sees the count also sees the cut. */
 		smp_store_release(&mmu->cut_gen, mmu->cut_gen + 1);
 	}
@@ -121,7 +121,7 @@ static int table_map(struct slat_mmu *mmu, struct slat_root *root, const struct 
 {
 	struct slat_table *table = root->table;
 
-	lockdep_assert_held(&mmu->lock);
+	slat_rwlock_assert_held(&mmu->lock);
 	if (!can_map(mmu, map))
 		return -EINVAL;
 	while (table->level > 1) {
@@ -200,7 +200,7 @@ static int table_zap(struct slat_mmu *mmu, struct slat_root *root, struct slat_z
 {
 	unsigned int budget = ZAP_BATCH;
 
-	lockdep_assert_held_write(&mmu->lock);
+	slat_rwlock_assert_held_write(&mmu->lock);
 	zap_table(mmu, root->table, zap, &budget, gather);
 	return zap->next <= zap->last ? -EAGAIN : 0;
 }

@@ -31,13 +31,13 @@ void slat_tsc_sync(struct slat_vcpu *vcpu, u64 value)
 	const u64 now = ktime_get_boottime_ns();
 	u64 offset = value - rdtsc();
 
-	spin_lock(&tsc->lock);
+	slat_spin_lock(&tsc->lock);
 	if (tsc->ns && (!value || continues(tsc, value, now)))
 		offset = tsc->offset;
 	tsc->offset = offset;
 	tsc->written = value;
 	tsc->ns = now;
-	spin_unlock(&tsc->lock);
+	slat_spin_unlock(&tsc->lock);
 	slat_hw->set_tsc_offset(vcpu, offset);
 }
 
@@ -45,11 +45,11 @@ void slat_tsc_set_offset(struct slat_vcpu *vcpu, u64 offset)
 {
 	struct slat_tsc *tsc = &vcpu->vm->tsc;
 
-	spin_lock(&tsc->lock);
+	slat_spin_lock(&tsc->lock);
 	tsc->offset = offset;
 	tsc->written = rdtsc() + offset;
 	tsc->ns = ktime_get_boottime_ns();
-	spin_unlock(&tsc->lock);
+	slat_spin_unlock(&tsc->lock);
 	slat_hw->set_tsc_offset(vcpu, offset);
 }
 

@@ -25,7 +25,7 @@ static struct slat_vcpu *alloc_vcpu(struct slat_vm *vm, u32 id)
 	vcpu->cpu = -1;
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
-	mutex_init(&vcpu->mutex);
+	slat_mutex_init(&vcpu->mutex, SLAT_LOCK_VCPU, vm);
 	slat_cache_init(&vcpu->cache, vm->mmu.ops->empty());
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vcpu->io_page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
@@ -117,9 +117,9 @@ int slat_vcpu_create(struct slat_vm *vm, u32 id)
 	vcpu = alloc_vcpu(vm, id);
 	if (!vcpu)
 		return -ENOMEM;
-	mutex_lock(&vm->lock);
+	slat_mutex_lock(&vm->lock);
 	ret = add_vcpu(vm, vcpu);
-	mutex_unlock(&vm->lock);
+	slat_mutex_unlock(&vm->lock);
 	if (ret < 0)
 		slat_vcpu_free(vcpu);
 	return ret;

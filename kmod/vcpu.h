@@ -4,7 +4,6 @@
 #define SLAT_VCPU_H
 
 #include <linux/kvm.h>
-#include <linux/mutex.h>
 
 #include "cache.h"
 #include "compat.h"
@@ -13,6 +12,7 @@
 #include "hw.h"
 #include "inject.h"
 #include "io.h"
+#include "locks.h"
 #include "mmio.h"
 #include "msr.h"
 #include "vm.h"
@@ -123,7 +123,7 @@ struct slat_vcpu {
 	struct slat_vm *vm;
 	u32 id;
 	u64 serial;
-	struct mutex mutex;
+	struct slat_mutex mutex;
 
 	u64 gpr[16];
 	u64 rip;

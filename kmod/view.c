@@ -40,10 +40,12 @@ void slat_view_zap(struct slat_view *view, u64 first, u64 last, bool prune, bool
 	int ret;
 
 	do {
-		write_lock(&mmu->lock);
+		slat_write_lock(&mmu->lock);
 		ret = mmu->ops->zap(mmu, &view->root, &zap, gather);
-		write_unlock(&mmu->lock);
-		if (ret == -EAGAIN && may_sleep)
+		slat_write_unlock(&mmu->lock);
+		if (ret == -EAGAIN && may_sleep) {
+			slat_may_sleep();
 			cond_resched();
+		}
 	} while (ret == -EAGAIN);
 }

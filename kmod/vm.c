@@ -92,7 +92,7 @@ static struct slat_vm *vm_of(struct mmu_notifier *mn)
 
 static void inval_begin(struct slat_mmu *mmu, unsigned long start, unsigned long end)
 {
-	write_lock(&mmu->lock);
+	slat_write_lock(&mmu->lock);
 	/* One range that covers all in flight: they rarely overlap in time. */
 	if (mmu->inval_count++) {
 		mmu->inval_start = min(mmu->inval_start, start);
@@ -101,7 +101,7 @@ static void inval_begin(struct slat_mmu *mmu, unsigned long start, unsigned long
 		mmu->inval_start = start;
 		mmu->inval_end = end;
 	}
-	write_unlock(&mmu->lock);
+	slat_write_unlock(&mmu->lock);
 }
 
 /* Drop what maps host addresses from @start to @last in one slot. */
@@ -125,8 +125,8 @@ static void zap_hva_range(struct slat_vm *vm, unsigned long start, unsigned long
 	int idx;
 
 	slat_gather_init(&gather, &vm->mmu);
-	idx = srcu_read_lock(&vm->slots_srcu);
-	slots = srcu_dereference(vm->slots, &vm->slots_srcu);
+	idx = slat_srcu_read_lock(&vm->slots_srcu);
+	slots = slat_srcu_dereference(vm->slots, &vm->slots_srcu);
 	for (i = slat_slots_hva_first(slots, start); i < slots->nr; i++) {
 		const struct slat_slot *slot = slots->hva[i].slot;
 
@@ -134,7 +134,7 @@ static void zap_hva_range(struct slat_vm *vm, unsigned long start, unsigned long
 			break;
 		zap_slot(vm, slot, start, last, may_sleep, &gather);
 	}
-	srcu_read_unlock(&vm->slots_srcu, idx);
+	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	slat_gather_finish(vm, &gather);
 }
 
@@ -142,21 +142,26 @@ static int invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_r
 {
 	struct slat_vm *vm = vm_of(mn);
 
+	slat_caller_begin(&vm->memory);
 	/* First, so that no slot which the snapshot lacks lets a fault through. */
 	inval_begin(&vm->mmu, range->start, range->end);
 	zap_hva_range(vm, range->start, range->end - 1, mmu_notifier_range_blockable(range));
+	slat_caller_end(&vm->memory);
 	return 0;
 }
 
 static void invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
-	struct slat_mmu *mmu = &vm_of(mn)->mmu;
+	struct slat_vm *vm = vm_of(mn);
+	struct slat_mmu *mmu = &vm->mmu;
 
-	write_lock(&mmu->lock);
+	slat_caller_begin(&vm->memory);
+	slat_write_lock(&mmu->lock);
 	mmu->inval_seq++;
 	WARN_ON_ONCE(!mmu->inval_count);
 	mmu->inval_count--;
-	write_unlock(&mmu->lock);
+	slat_write_unlock(&mmu->lock);
+	slat_caller_end(&vm->memory);
 }
 
 /*
@@ -165,7 +170,11 @@ static void invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier_ra
  */
 static void mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
-	zap_hva_range(vm_of(mn), 0, ULONG_MAX, true);
+	struct slat_vm *vm = vm_of(mn);
+
+	slat_caller_begin(&vm->memory);
+	zap_hva_range(vm, 0, ULONG_MAX, true);
+	slat_caller_end(&vm->memory);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {
@@ -176,9 +185,11 @@ static const struct mmu_notifier_ops notifier_ops = {
 
 /* Life cycle */
 
-static void mmu_init(struct slat_mmu *mmu)
+static void mmu_init(struct slat_vm *vm)
 {
-	rwlock_init(&mmu->lock);
+	struct slat_mmu *mmu = &vm->mmu;
+
+	slat_rwlock_init(&mmu->lock, SLAT_LOCK_TABLE, vm);
 	mmu->ops = slat_hw->table_ops;
 	mmu->levels = slat_hw_levels;
 	mmu->cut_gen = 1;
@@ -192,11 +203,11 @@ struct slat_vm *slat_vm_create(void)
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&vm->users, 1);
-	mutex_init(&vm->lock);
+	slat_mutex_init(&vm->lock, SLAT_LOCK_VM, vm);
 	xa_init(&vm->vcpus);
-	spin_lock_init(&vm->tsc.lock);
+	slat_spinlock_init(&vm->tsc.lock, SLAT_LOCK_TSC, vm);
 	INIT_LIST_HEAD(&vm->ioevents);
-	mmu_init(&vm->mmu);
+	mmu_init(vm);
 
 	ret = slat_slots_init(vm);
 	if (ret)
@@ -209,6 +220,7 @@ struct slat_vm *slat_vm_create(void)
 		goto err_view;
 
 	vm->mm = current->mm;
+	vm->memory = (struct slat_lock_id) { .owner = vm, .level = SLAT_LOCK_MM };
 	vm->mn.ops = &notifier_ops;
 	ret = mmu_notifier_register(&vm->mn, vm->mm);
 	if (ret)

@@ -24,6 +24,7 @@ struct slat_stats;
  * @users:	file descriptors and vCPUs that hold it
  * @mm:		the address space that made it; the only one that may use it
  * @mn:		tells of changes in @mm
+ * @memory:	the locks of @mm, inside which @mn is called
  * @lock:	creation of vCPUs
  * @vcpus:	id -> struct slat_vcpu; entries are only added while @users > 0
  * @nr_vcpus:	entries of @vcpus, under @lock
@@ -52,13 +53,14 @@ struct slat_vm {
 	refcount_t users;
 	struct mm_struct *mm;
 	struct mmu_notifier mn;
+	struct slat_lock_id memory;
 
-	struct mutex lock;
+	struct slat_mutex lock;
 	struct xarray vcpus;
 	unsigned int nr_vcpus;
 
-	struct mutex slots_lock;
-	struct srcu_struct slots_srcu;
+	struct slat_mutex slots_lock;
+	struct slat_srcu slots_srcu;
 	struct slat_slots __rcu *slots;
 
 	struct slat_mmu mmu;
@@ -123,7 +125,7 @@ void slat_vm_stats(struct slat_vm *vm, struct slat_stats *stats);
 static inline bool slat_mmu_retry(const struct slat_mmu *mmu, unsigned long seq,
 				  unsigned long hva)
 {
-	lockdep_assert_held(&mmu->lock);
+	slat_rwlock_assert_held(&mmu->lock);
 	return (mmu->inval_count && hva >= mmu->inval_start && hva < mmu->inval_end) ||
 	       mmu->inval_seq != seq;
 }

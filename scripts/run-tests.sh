@@ -152,6 +152,7 @@ cp "$build/$kernel/slat.ko" "$work/"
 
 if [ ${#chosen[@]} = 0 ] && [ "${UNIT:-}" != no ]; then
 	host "splat scan" "$scripts/check-splats.sh" --self-test || true
+	host "locks on record" "$scripts/check-locks.sh" || true
 	make -s --no-print-directory -j"$jobs" -C "$top/selftests/unit" OUTPUT="$build/unit" \
 		KSFT="$("$scripts/kselftest.sh")" check > "$work/unit" 2>&1 && rc=0 || rc=$?
 	tap < "$work/unit"

@@ -82,16 +82,6 @@ static inline bool slat_immediate_exit(const struct kvm_run *run)
 	return run->immediate_exit;
 }
 
-static inline int srcu_read_lock(int *readers)
-{
-	return (*readers)++;
-}
-
-static inline void srcu_read_unlock(int *readers, int idx)
-{
-	--*readers;
-}
-
 static inline unsigned long slat_slot_hva(const struct slat_slot *slot, u64 gfn)
 {
 	return slot->hva + ((gfn - slot->gfn) << PAGE_SHIFT);

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-typedef struct {
+typedef struct slat_rwlock {
 	pthread_rwlock_t lock;
 } rwlock_t;
 

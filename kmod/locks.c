@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What each task holds, and whether it may take one more: see locks.h. */
+#include <linux/atomic.h>
+#include <linux/cache.h>
+#include <linux/hash.h>
+#include <linux/kernel.h>
+#include <linux/sched.h>
+
+#include "lock_report.h"
+
+enum kind { MUTEX, SRCU, MM, RWLOCK, SPINLOCK };
+
+static const struct {
+	const char *name;
+	enum kind kind;
+} table[SLAT_NR_LOCKS] = {
+#define LOCK(level, name, kind) [SLAT_LOCK_##level] = { name, kind },
+	SLAT_LOCKS(LOCK)
+#undef LOCK
+};
+
+const char *slat_lock_name(enum slat_lock_level level)
+{
+	return table[level].name;
+}
+
+/*
+ * The records.
+ *
+ * A task has one from its first lock to its last.  It is in the task's home, which
+ * the hash of its address names, or in one of the next few when another task lives
+ * there.  The home counts those that live elsewhere, so that two loads tell that a
+ * task holds nothing, as most do.  No task looks into the record of another.
+ *
+ * As this runs whenever a lock is taken, the usual cases are kept short, and the
+ * others out of their way.
+ */
+
+#define RECORDS_LG2	9
+#define RECORDS		BIT(RECORDS_LG2)
+#define DEPTH		9
+#define NEIGHBOURS	8
+
+/*
+ * @task: whose it is; NULL: free
+ * @elsewhere: tasks whose home this is, and whose record is in the neighbourhood
+ * @top: the innermost lock
+ * @held: all of them, outermost first
+ */
+static struct record {
+	struct task_struct *task;
+	struct slat_held *top;
+	atomic_t elsewhere;
+	struct slat_held held[DEPTH];
+} ____cacheline_aligned records[RECORDS];
+
+static __always_inline struct record *home_of(const struct task_struct *task)
+{
+	struct record *home = &records[hash_ptr(task, RECORDS_LG2)];
+
+	/* Or the compiler works it out anew for each field. */
+	OPTIMIZER_HIDE_VAR(home);
+	return home;
+}
+
+static struct record *neighbour(const struct record *home, unsigned int i)
+{
+	return &records[(home - records + i) % RECORDS];
+}
+
+/* Pairs with the release in give_up(). */
+static __always_inline bool try_claim(struct record *record, struct task_struct *task)
+{
+	struct task_struct *nobody = NULL;
+
+	return try_cmpxchg_acquire(&record->task, &nobody, task);
+}
+
+static __always_inline void give_up(struct record *record)
+{
+	smp_store_release(&record->task, NULL);
+}
+
+static noinline struct record *find_elsewhere(const struct record *home)
+{
+	unsigned int i;
+
+	for (i = 1; i <= NEIGHBOURS; i++) {
+		struct record *record = neighbour(home, i);
+
+		if (READ_ONCE(record->task) == current)
+			return record;
+	}
+	return NULL;
+}
+
+/* The current task's record, or NULL when it holds nothing. */
+static __always_inline struct record *find(struct task_struct *task)
+{
+	struct record *home = home_of(task);
+
+	if (READ_ONCE(home->task) == task)
+		return home;
+	if (likely(!atomic_read(&home->elsewhere)))
+		return NULL;
+	return find_elsewhere(home);
+}
+
+static struct record *claim_elsewhere(struct record *home)
+{
+	unsigned int i;
+
+	for (i = 1; i <= NEIGHBOURS; i++) {
+		struct record *record = neighbour(home, i);
+
+		if (!try_claim(record, current))
+			continue;
+		atomic_inc(&home->elsewhere);
+		return record;
+	}
+	return NULL;
+}
+
+/* The rules */
+
+static bool spins(const struct slat_held *held)
+{
+	return table[held->id->level].kind >= RWLOCK;
+}
+
+static bool is_srcu_read(const struct slat_held *held)
+{
+	return table[held->id->level].kind == SRCU && held->mode == SLAT_LOCK_SHARED;
+}
+
+/* The same lock twice. */
+static enum slat_lock_fault again(const struct slat_held *held, const struct slat_held *new)
+{
+	if (is_srcu_read(held) && is_srcu_read(new))
+		return SLAT_LOCK_FINE;
+	if (held->mode == SLAT_LOCK_SHARED && new->mode == SLAT_LOCK_EXCLUSIVE)
+		return SLAT_LOCK_FAULT_UPGRADE;
+	return SLAT_LOCK_FAULT_RECURSION;
+}
+
+static enum slat_lock_fault compare_levels(const struct slat_held *held,
+					   const struct slat_held *new)
+{
+	/* Waits for nothing. */
+	if (is_srcu_read(new))
+		return SLAT_LOCK_FINE;
+	if (held->id->level > new->id->level)
+		return SLAT_LOCK_FAULT_ORDER;
+	/* How mm's locks nest, and with them the notifiers, is mm's business. */
+	if (held->id->level == new->id->level && new->mode != SLAT_LOCK_CALLER)
+		return SLAT_LOCK_FAULT_LEVEL;
+	return SLAT_LOCK_FINE;
+}
+
+static bool same_vm(const struct slat_held *held, const struct slat_held *new)
+{
+	return !held->id->owner || !new->id->owner || held->id->owner == new->id->owner;
+}
+
+/* @in_scope: a caller's scope lies between them, or @new begins one */
+static enum slat_lock_fault compare(const struct slat_held *held, const struct slat_held *new,
+				    bool in_scope)
+{
+	enum slat_lock_fault fault;
+
+	if (held->id == new->id && new->mode != SLAT_LOCK_CALLER)
+		return again(held, new);
+	fault = compare_levels(held, new);
+	if (fault == SLAT_LOCK_FINE && !in_scope && !same_vm(held, new))
+		return SLAT_LOCK_FAULT_CALLER;
+	return fault;
+}
+
+/* The innermost caller, or NULL. */
+static const struct slat_held *find_caller(const struct record *record)
+{
+	const struct slat_held *held;
+
+	for (held = record->top; held >= record->held; held--)
+		if (held->mode == SLAT_LOCK_CALLER)
+			return held;
+	return NULL;
+}
+
+/* May the owner of @record take @new?  Otherwise, report it. */
+static bool check(const struct record *record, const struct slat_held *new)
+{
+	const struct slat_held *caller = find_caller(record), *held;
+	bool begins = new->mode == SLAT_LOCK_CALLER;
+
+	if (caller && !begins && caller->id->owner != new->id->owner) {
+		slat_lock_report(SLAT_LOCK_FAULT_CALLER, record->top, new);
+		return false;
+	}
+	for (held = record->top; held >= record->held; held--) {
+		enum slat_lock_fault fault = compare(held, new, caller || begins);
+
+		if (fault == SLAT_LOCK_FINE)
+			continue;
+		slat_lock_report(fault, held, new);
+		return false;
+	}
+	return true;
+}
+
+/* Taking and releasing */
+
+static __always_inline void push(struct record *record, struct slat_held *place,
+				 const struct slat_lock_id *id, unsigned long site,
+				 enum slat_lock_mode mode, unsigned int reach)
+{
+	place->id = id;
+	place->site = site;
+	place->mode = mode;
+	place->reach = reach;
+	record->top = place;
+}
+
+static noinline void take_slowly(const struct slat_lock_id *id, enum slat_lock_mode mode,
+				 unsigned long site)
+{
+	const struct slat_held new = { .id = id, .site = site, .mode = mode };
+	struct record *record = find(current);
+	unsigned int reach = id->level;
+
+	if (record) {
+		/* What violates the rules is no measure for what comes inside. */
+		reach = check(record, &new) ? max(reach, record->top->reach) : SLAT_NR_LOCKS;
+		if (record->top < &record->held[DEPTH - 1])
+			push(record, record->top + 1, id, site, mode, reach);
+		else
+			slat_lock_unchecked();
+		return;
+	}
+	record = claim_elsewhere(home_of(current));
+	if (record)
+		push(record, record->held, id, site, mode, reach);
+	else
+		slat_lock_unchecked();
+}
+
+void slat_lock_take(const struct slat_lock_id *id, enum slat_lock_mode mode)
+{
+	struct task_struct *task = current;
+	struct record *home = home_of(task);
+	struct slat_held *top;
+
+	if (READ_ONCE(home->task) == task) {
+		top = home->top;
+		/* Below all that is held, and the innermost's owner may take more. */
+		if (likely(id->level > top->reach && id->owner == top->id->owner &&
+			   top < &home->held[DEPTH - 1]))
+			return push(home, top + 1, id, _RET_IP_, mode, id->level);
+	} else if (likely(!atomic_read(&home->elsewhere) && try_claim(home, task))) {
+		return push(home, home->held, id, _RET_IP_, mode, id->level);
+	}
+	take_slowly(id, mode, _RET_IP_);
+}
+
+/* Forget one that is not the innermost, or was not noted for want of room. */
+static void drop(struct record *record, const struct slat_lock_id *id)
+{
+	struct slat_held *held;
+
+	for (held = record->top; held >= record->held; held--) {
+		if (held->id != id)
+			continue;
+		memmove(held, held + 1, (record->top - held) * sizeof(*held));
+		record->top--;
+		return;
+	}
+}
+
+static noinline void release_slowly(const struct slat_lock_id *id)
+{
+	struct record *home = home_of(current);
+	struct record *record = find(current);
+
+	if (!record)
+		return;
+	drop(record, id);
+	if (record->top >= record->held)
+		return;
+	give_up(record);
+	if (record != home)
+		atomic_dec(&home->elsewhere);
+}
+
+void slat_lock_release(const struct slat_lock_id *id)
+{
+	struct task_struct *task = current;
+	struct record *home = home_of(task);
+
+	if (unlikely(READ_ONCE(home->task) != task || home->top->id != id))
+		release_slowly(id);
+	else if (home->top == home->held)
+		give_up(home);
+	else
+		home->top--;
+}
+
+static noinline void report_user_access(const struct record *record, unsigned long site)
+{
+	const struct slat_held new = { .site = site }, *held;
+
+	for (held = record->top; held >= record->held; held--) {
+		if (held->id->level < SLAT_LOCK_MM)
+			continue;
+		slat_lock_report(SLAT_LOCK_FAULT_USER, held, &new);
+		return;
+	}
+}
+
+void slat_user_access(void)
+{
+	const struct record *record = find(current);
+
+	if (unlikely(record && record->top->reach >= SLAT_LOCK_MM))
+		report_user_access(record, _RET_IP_);
+}
+
+static noinline void report_sleep(const struct record *record, unsigned long site)
+{
+	const struct slat_held new = { .site = site }, *held;
+
+	for (held = record->top; held >= record->held; held--) {
+		if (!spins(held))
+			continue;
+		slat_lock_report(SLAT_LOCK_FAULT_SLEEP, held, &new);
+		return;
+	}
+}
+
+void slat_may_sleep(void)
+{
+	const struct record *record = find(current);
+
+	/* Locks that spin are below mm. */
+	if (unlikely(record && record->top->reach > SLAT_LOCK_MM))
+		report_sleep(record, _RET_IP_);
+}
+
+/* One class for lockdep to each level, wherever the lock is made. */
+
+static struct lock_class_key keys[SLAT_NR_LOCKS];
+
+#define set_class(lock, level) \
+	lockdep_set_class_and_name(lock, &keys[level], table[level].name)
+
+void slat_mutex_init(struct slat_mutex *mutex, enum slat_lock_level level, const void *owner)
+{
+	mutex_init(&mutex->lock);
+	set_class(&mutex->lock, level);
+	mutex->id = (struct slat_lock_id) { .owner = owner, .level = level };
+}
+
+void slat_rwlock_init(struct slat_rwlock *rwlock, enum slat_lock_level level, const void *owner)
+{
+	rwlock_init(&rwlock->lock);
+	set_class(&rwlock->lock, level);
+	rwlock->id = (struct slat_lock_id) { .owner = owner, .level = level };
+}
+
+void slat_spinlock_init(struct slat_spinlock *spinlock, enum slat_lock_level level,
+			const void *owner)
+{
+	spin_lock_init(&spinlock->lock);
+	set_class(&spinlock->lock, level);
+	spinlock->id = (struct slat_lock_id) { .owner = owner, .level = level };
+}
+
+int slat_srcu_init(struct slat_srcu *srcu, enum slat_lock_level level, const void *owner)
+{
+	int ret = init_srcu_struct(&srcu->srcu);
+
+	if (ret)
+		return ret;
+	set_class(&srcu->srcu, level);
+	srcu->id = (struct slat_lock_id) { .owner = owner, .level = level };
+	return 0;
+}
