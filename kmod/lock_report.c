@@ -8,6 +8,7 @@
 
 #include "debugfs.h"
 #include "lock_report.h"
+#include "lock_test.h"
 
 static const char *const fault_names[SLAT_NR_LOCK_FAULTS] = {
 #define FAULT(fault, name) [SLAT_LOCK_FAULT_##fault] = name,
@@ -82,6 +83,15 @@ void slat_lock_unchecked(void)
 	atomic_long_inc(&unchecked);
 }
 
+void slat_lock_report_forget(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&seen_lock, flags);
+	nr_seen = 0;
+	raw_spin_unlock_irqrestore(&seen_lock, flags);
+}
+
 /* debugfs: locks, a line "FAULT COUNT" for each */
 static int locks_show(struct seq_file *file, void *unused)
 {
@@ -97,4 +107,5 @@ DEFINE_SHOW_ATTRIBUTE(locks);
 void slat_locks_debugfs(void)
 {
 	debugfs_create_file("locks", 0400, slat_debugfs_dir, NULL, &locks_fops);
+	slat_lock_test_debugfs();
 }

@@ -58,4 +58,7 @@ void slat_lock_report(enum slat_lock_fault fault, const struct slat_held *held,
 /** slat_lock_unchecked() - a lock could not be noted, for want of room. */
 void slat_lock_unchecked(void);
 
+/** slat_lock_report_forget() - tell of each pair once more. */
+void slat_lock_report_forget(void);
+
 #endif
