@@ -59,18 +59,6 @@ int slat_gpa_write(struct slat_vm *vm, u64 gpa, const void *data, unsigned int l
 	return err;
 }
 
-bool slat_mode_is_64(const struct slat_mode *mode)
-{
-	return (mode->efer & EFER_LMA) && mode->cs_l;
-}
-
-u64 slat_linear_rip(struct slat_vcpu *vcpu)
-{
-	const struct slat_mode *mode = &vcpu->mode;
-
-	return slat_mode_is_64(mode) ? vcpu->rip : (u32)(mode->cs_base + vcpu->rip);
-}
-
 /* Real mode and vm86 do not look at the type, so that CS can be written there. */
 static bool has_segment_types(struct slat_vcpu *vcpu, const struct slat_mode *mode)
 {
@@ -124,7 +112,7 @@ static bool segmentation(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 off
 	const struct slat_mode *mode = &vcpu->mode;
 
 	slat_hw->get_segment(vcpu, &segment, seg);
-	if (!slat_mode_is_64(mode)) {
+	if (!mode->cs_l) {
 		*linear = (u32)(segment.base + offset);
 		return linear_legacy(vcpu, mode, &segment, offset, len, access);
 	}
@@ -183,7 +171,7 @@ static enum slat_insn_mode insn_mode(struct slat_vcpu *vcpu)
 {
 	const struct slat_mode *mode = &vcpu->mode;
 
-	if (slat_mode_is_64(mode))
+	if (mode->cs_l)
 		return SLAT_INSN_64;
 	return mode->cs_db ? SLAT_INSN_32 : SLAT_INSN_16;
 }

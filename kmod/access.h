@@ -38,12 +38,6 @@ int slat_gpa_write(struct slat_vm *vm, u64 gpa, const void *data, unsigned int l
 /** slat_gpa_is_memory() - would slat_gpa_read(), or slat_gpa_write() for @write, find a slot? */
 bool slat_gpa_is_memory(struct slat_vm *vm, u64 gpa, bool write);
 
-/** slat_mode_is_64() - does the guest run 64-bit code? */
-bool slat_mode_is_64(const struct slat_mode *mode);
-
-/** slat_linear_rip() - the linear address of the next instruction. */
-u64 slat_linear_rip(struct slat_vcpu *vcpu);
-
 /** slat_linear_ok() - would slat_linear() give an address?  Raises nothing. */
 bool slat_linear_ok(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset, unsigned int len,
 		    unsigned int access);

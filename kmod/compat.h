@@ -7,7 +7,7 @@
 #ifndef SLAT_COMPAT_H
 #define SLAT_COMPAT_H
 
-/* For guest_state_enter_irqoff(), guest_timing_enter_irqoff() and their ends. */
+/* For guest_state_exit_irqoff(), guest_timing_enter_irqoff() and its end. */
 #include <linux/kvm_host.h>
 #ifdef CONFIG_KVM_XFER_TO_GUEST_WORK
 #include <linux/entry-kvm.h>
@@ -54,6 +54,25 @@ static inline void slat_eventfd_signal(struct eventfd_ctx *ctx)
 		((counting *)signal)(ctx, 1);
 	else
 		((plain *)signal)(ctx);
+}
+
+/**
+ * slat_guest_enter_irqoff() - guest_state_enter_irqoff(), with a say about RCU
+ * @note:	tell RCU that this CPU reads nothing just now.  Once a tick will do,
+ *		since RCU looks no more often; the kernel's own does it at each entry
+ */
+static __always_inline void slat_guest_enter_irqoff(bool note)
+{
+	instrumentation_begin();
+	trace_hardirqs_on_prepare();
+	lockdep_hardirqs_on_prepare();
+	instrumentation_end();
+	if (!context_tracking_guest_enter() && note) {
+		instrumentation_begin();
+		rcu_note_context_switch(false);
+		instrumentation_end();
+	}
+	lockdep_hardirqs_on(CALLER_ADDR0);
 }
 
 /**

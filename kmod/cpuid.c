@@ -327,6 +327,12 @@ bool slat_cpuid_mwait(struct slat_vcpu *vcpu)
 	return entry->ecx & F(MWAIT);
 }
 
+/* Most leaves follow nothing. */
+static bool follows(const struct kvm_cpuid_entry2 *entry)
+{
+	return entry->function == 1 || entry->function == 0xd;
+}
+
 void slat_cpuid_follow(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
 {
 	if (entry->function == 1) {
@@ -342,22 +348,32 @@ void slat_cpuid_follow(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
 	}
 }
 
+static void give(struct slat_vcpu *vcpu, const struct kvm_cpuid_entry2 *entry)
+{
+	vcpu->gpr[SLAT_RAX] = entry->eax;
+	vcpu->gpr[SLAT_RBX] = entry->ebx;
+	vcpu->gpr[SLAT_RCX] = entry->ecx;
+	vcpu->gpr[SLAT_RDX] = entry->edx;
+}
+
+static noinline void give_current(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 entry)
+{
+	slat_cpuid_follow(vcpu, &entry);
+	give(vcpu, &entry);
+}
+
 int slat_cpuid_exit(struct slat_vcpu *vcpu)
 {
-	const struct kvm_cpuid_entry2 *found;
-	struct kvm_cpuid_entry2 entry = {};
+	static const struct kvm_cpuid_entry2 none;
+	const struct kvm_cpuid_entry2 *entry;
 
 	if (vcpu->msrs.misc_features && vcpu->mode.cpl)
 		return -EPERM;
-	found = slat_cpuid_find(vcpu, vcpu->gpr[SLAT_RAX], vcpu->gpr[SLAT_RCX]);
-	if (found) {
-		entry = *found;
-		slat_cpuid_follow(vcpu, &entry);
-	}
-	vcpu->gpr[SLAT_RAX] = entry.eax;
-	vcpu->gpr[SLAT_RBX] = entry.ebx;
-	vcpu->gpr[SLAT_RCX] = entry.ecx;
-	vcpu->gpr[SLAT_RDX] = entry.edx;
+	entry = slat_cpuid_find(vcpu, vcpu->gpr[SLAT_RAX], vcpu->gpr[SLAT_RCX]) ?: &none;
+	if (follows(entry))
+		give_current(vcpu, *entry);
+	else
+		give(vcpu, entry);
 	return 0;
 }
 
@@ -443,6 +459,7 @@ void slat_cpuid_set(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, un
 		.tsc_aux = guest_has(vcpu, 0x80000001, 3, F(RDTSCP)) ||
 			   guest_has(vcpu, 7, 2, F(RDPID)),
 	};
+	slat_hw->follow_limits(vcpu);
 }
 
 u64 slat_cpuid_efer(void)

@@ -53,13 +53,10 @@ int slat_debug_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	return tell(vcpu, exit->debug.vector, exit->debug.dr6, exit->debug.dr7);
 }
 
-bool slat_debug_stepped(struct slat_vcpu *vcpu)
+int slat_debug_stepped(struct slat_vcpu *vcpu)
 {
-	if (!vcpu->debug.stepped)
-		return false;
 	vcpu->debug.stepped = false;
-	tell(vcpu, X86_TRAP_DB, DR6_RESERVED | DR_STEP, vcpu->debug.dr7);
-	return true;
+	return tell(vcpu, X86_TRAP_DB, DR6_RESERVED | DR_STEP, vcpu->debug.dr7);
 }
 
 #define DR7_GENERAL_DETECT	BIT(13)

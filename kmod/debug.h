@@ -40,11 +40,8 @@ int slat_debug_set(struct slat_vcpu *vcpu, const struct kvm_guest_debug *debug);
 /** slat_debug_exit() - tell the VMM of SLAT_EXIT_DEBUG.  Return: 0 */
 int slat_debug_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit);
 
-/**
- * slat_debug_stepped() - has software completed an instruction that is traced?
- * Return: true, and vcpu->run is filled in.
- */
-bool slat_debug_stepped(struct slat_vcpu *vcpu);
+/** slat_debug_stepped() - tell the VMM of vcpu->debug.stepped.  Return: 0 */
+int slat_debug_stepped(struct slat_vcpu *vcpu);
 
 /**
  * slat_debug_payload() - a #DB comes: tell the guest why

@@ -122,7 +122,7 @@ static int do_dr(struct slat_vcpu *vcpu, const struct slat_insn *insn)
 	return vector;
 }
 
-static int mov_dr(struct slat_vcpu *vcpu)
+static noinline int mov_dr(struct slat_vcpu *vcpu)
 {
 	struct slat_insn insn;
 	int ret, vector;
@@ -139,83 +139,76 @@ static int mov_dr(struct slat_vcpu *vcpu)
 	return 1;
 }
 
-static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit,
-		   const struct slat_insn *insn)
+/* Apart, so that other instructions need no room for a decoded one. */
+static noinline int mov_cr(struct slat_vcpu *vcpu, const struct slat_exit *exit)
+{
+	const u64 old_cr8 = vcpu->cr8;
+	struct slat_insn insn;
+	int ret;
+
+	if (!decode(vcpu, &insn, &ret))
+		return ret;
+	if (exit->reason == SLAT_EXIT_CR4 ? do_cr4(vcpu, &insn) : do_cr8(vcpu, &insn))
+		return inject(vcpu, X86_TRAP_GP, true);
+	slat_vcpu_skip(vcpu, vcpu->rip + insn.len);
+	if (vcpu->cr8 >= old_cr8)
+		return 1;
+	/* Interrupts that the VMM's APIC held back may be due. */
+	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	return 0;
+}
+
+static u8 code_size(const struct slat_mode *mode)
+{
+	return mode->cs_l << 1 | mode->cs_db;
+}
+
+static noinline unsigned int learn_length(struct slat_vcpu *vcpu, const struct slat_exit *exit,
+					  struct slat_known_insn *known, int *ret)
+{
+	struct slat_insn insn;
+
+	if (!decode(vcpu, &insn, ret))
+		return 0;
+	*known = (struct slat_known_insn) {
+		.rip = slat_linear_rip(vcpu), .cr3 = vcpu->mode.cr3,
+		.mode = code_size(&vcpu->mode), .reason = exit->reason, .len = insn.len,
+	};
+	return insn.len;
+}
+
+/* Bytes of an instruction without operands.  0: *ret is what to return. */
+static unsigned int length(struct slat_vcpu *vcpu, const struct slat_exit *exit, int *ret)
+{
+	const u64 rip = slat_linear_rip(vcpu);
+	struct slat_known_insn *known = &vcpu->known[rip % SLAT_KNOWN_INSNS];
+
+	if (known->rip == rip && known->cr3 == vcpu->mode.cr3 &&
+	    known->mode == code_size(&vcpu->mode) && known->reason == exit->reason)
+		return known->len;
+	return learn_length(vcpu, exit, known, ret);
+}
+
+/* One without operands, and not MSR, which may have to wait for the VMM. */
+static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 {
 	switch (exit->reason) {
 	case SLAT_EXIT_CPUID:
 		return slat_cpuid_exit(vcpu);
 	case SLAT_EXIT_XSETBV:
 		return do_xsetbv(vcpu);
-	case SLAT_EXIT_CR4:
-		return do_cr4(vcpu, insn);
-	case SLAT_EXIT_CR8:
-		return do_cr8(vcpu, insn);
 	default:
 		return 0;	/* HLT and what does nothing */
 	}
 }
 
-/* What the VMM has to know of an instruction that is done. */
-static int tell(struct slat_vcpu *vcpu, const struct slat_exit *exit, u64 old_cr8)
-{
-	if (exit->reason == SLAT_EXIT_HLT)
-		vcpu->run->exit_reason = KVM_EXIT_HLT;
-	else if (exit->reason == SLAT_EXIT_CR8 && slat_hw->get_cr8(vcpu) < old_cr8)
-		/* Interrupts that the VMM's APIC held back may be due. */
-		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-	else
-		return 1;
-	return 0;
-}
-
-/* Where the length of this instruction is kept. */
-static struct slat_known_insn *known_slot(struct slat_vcpu *vcpu, const struct slat_exit *exit,
-					  struct slat_known_insn *key)
-{
-	*key = (struct slat_known_insn) {
-		.rip = slat_linear_rip(vcpu),
-		.cr3 = vcpu->mode.cr3,
-		.mode = vcpu->mode.cs_l << 1 | vcpu->mode.cs_db,
-		.reason = exit->reason,
-	};
-	return &vcpu->known[key->rip % SLAT_KNOWN_INSNS];
-}
-
-/* Bytes of an instruction without operands.  0: *ret is what to return. */
-static unsigned int length(struct slat_vcpu *vcpu, const struct slat_exit *exit, int *ret)
-{
-	struct slat_known_insn key, *known = known_slot(vcpu, exit, &key);
-	struct slat_insn insn;
-
-	if (known->len && known->rip == key.rip && known->cr3 == key.cr3 &&
-	    known->mode == key.mode && known->reason == key.reason)
-		return known->len;
-	if (!decode(vcpu, &insn, ret))
-		return 0;
-	key.len = insn.len;
-	*known = key;
-	return insn.len;
-}
-
-static bool has_operand(const struct slat_exit *exit)
-{
-	return exit->reason == SLAT_EXIT_CR4 || exit->reason == SLAT_EXIT_CR8;
-}
-
 static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 {
-	const u64 old_cr8 = exit->reason == SLAT_EXIT_CR8 ? slat_hw->get_cr8(vcpu) : 0;
 	u64 next_rip = exit->next_rip;
-	struct slat_insn insn;
 	unsigned int len;
 	int ret;
 
-	if (has_operand(exit)) {
-		if (!decode(vcpu, &insn, &ret))
-			return ret;
-		next_rip = vcpu->rip + insn.len;
-	} else if (!next_rip) {
+	if (!next_rip) {
 		len = length(vcpu, exit, &ret);
 		if (!len)
 			return ret;
@@ -223,12 +216,15 @@ static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	}
 	if (exit->reason == SLAT_EXIT_MSR)
 		return slat_msr_exit(vcpu, exit->msr.write, next_rip);
-	if (execute(vcpu, exit, &insn))
+	if (execute(vcpu, exit))
 		return inject(vcpu, X86_TRAP_GP, true);
 	slat_vcpu_skip(vcpu, next_rip);
 	if (exit->reason == SLAT_EXIT_HYPERCALL)
 		return slat_hypercall(vcpu);
-	return tell(vcpu, exit, old_cr8);
+	if (exit->reason != SLAT_EXIT_HLT)
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_HLT;
+	return 0;
 }
 
 static int fault(struct slat_vcpu *vcpu, const struct slat_exit *exit)
@@ -283,6 +279,9 @@ int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 		return 1;
 	case SLAT_EXIT_DEBUG:
 		return slat_debug_exit(vcpu, exit);
+	case SLAT_EXIT_CR4:
+	case SLAT_EXIT_CR8:
+		return mov_cr(vcpu, exit);
 	case SLAT_EXIT_DR:
 		return mov_dr(vcpu);
 	case SLAT_EXIT_MWAIT:

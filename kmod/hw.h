@@ -39,8 +39,6 @@ enum slat_exit_reason {
  * struct slat_exit - one exit from guest mode
  * @reason:	what it is
  * @code:	the CPU's own number for it
- * @info1:	the CPU's details, for KVM_EXIT_INTERNAL_ERROR
- * @info2:	more of them
  * @next_rip:	of the instruction after the one that exited; 0 when unknown
  * @fault:	SLAT_EXIT_FAULT: address, rights that were wanted, and whether it was
  *		a guest page-table walk that wanted them
@@ -52,8 +50,6 @@ enum slat_exit_reason {
 struct slat_exit {
 	enum slat_exit_reason reason;
 	u64 code;
-	u64 info1;
-	u64 info2;
 	u64 next_rip;
 	union {
 		struct {
@@ -125,12 +121,10 @@ struct slat_mode {
  * @vcpu_create: allocate.  Return: 0 or -ENOMEM
  * @vcpu_free:	the reverse
  * @vcpu_reset:	architectural reset state
- * @vcpu_put:	the vCPU's thread returns to user space
- * @tag_valid:	Do translations that this CPU may hold for the vCPU belong to it
- *		still?  Context: as @run.
- * @flush:	Drop every translation that this CPU holds for the vCPU, at the latest
- *		at the next @run, and record @gen as flushed.  Context: as @run.
- * @run:	Enter the guest once.  Context: interrupts off, CPU enabled.
+ * @follow_limits: vcpu->limits has changed
+ * @run:	Enter the guest once, after dropping what this CPU holds for the vCPU in
+ *		translations of before @gen; fill in vcpu->exit.
+ *		Context: interrupts off, CPU enabled.
  * @get_segment: by enum slat_insn_seg of emulate.h
  * @get_sregs:	all but apic_base and interrupt_bitmap
  * @set_sregs:	likewise; already checked
@@ -141,8 +135,7 @@ struct slat_mode {
  * @set_shadow:	likewise
  * @skipped:	an instruction was completed by software: end its interrupt shadow
  * @single_stepped: and it was traced: raise the #DB
- * @get_cr8:	task priority
- * @set_cr8:	at most SLAT_CR8_MAX
+ * @set_cr8:	at most SLAT_CR8_MAX; vcpu->cr8 is the getter
  * @get_debug:	DR6 and DR7
  * @set_debug:	likewise; already checked
  * @set_tsc_offset: of the guest's TSC to the host's
@@ -160,11 +153,9 @@ struct slat_hw {
 	int (*vcpu_create)(struct slat_vcpu *vcpu);
 	void (*vcpu_free)(struct slat_vcpu *vcpu);
 	void (*vcpu_reset)(struct slat_vcpu *vcpu);
-	void (*vcpu_put)(struct slat_vcpu *vcpu);
 
-	bool (*tag_valid)(struct slat_vcpu *vcpu);
-	void (*flush)(struct slat_vcpu *vcpu, u64 gen);
-	void (*run)(struct slat_vcpu *vcpu, struct slat_exit *exit);
+	void (*follow_limits)(struct slat_vcpu *vcpu);
+	void (*run)(struct slat_vcpu *vcpu, u64 gen);
 
 	void (*get_segment)(struct slat_vcpu *vcpu, struct kvm_segment *seg, unsigned int nr);
 	void (*get_sregs)(struct slat_vcpu *vcpu, struct kvm_sregs *sregs);
@@ -176,7 +167,6 @@ struct slat_hw {
 	void (*set_shadow)(struct slat_vcpu *vcpu, bool shadow);
 	void (*skipped)(struct slat_vcpu *vcpu);
 	void (*single_stepped)(struct slat_vcpu *vcpu);
-	u64 (*get_cr8)(struct slat_vcpu *vcpu);
 	void (*set_cr8)(struct slat_vcpu *vcpu, u64 cr8);
 	void (*get_debug)(struct slat_vcpu *vcpu, u64 *dr6, u64 *dr7);
 	void (*set_debug)(struct slat_vcpu *vcpu, u64 dr6, u64 dr7);

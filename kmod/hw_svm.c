@@ -24,6 +24,7 @@
  * struct svm_cpu - what a CPU needs
  * @hsave:	where VMRUN keeps the host state
  * @host:	where VMSAVE does
+ * @host_pa:	its physical address
  * @tag_gen:	grows whenever ASIDs start over
  * @next_asid:	not handed out yet in this @tag_gen
  * @serial:	of the vCPU that ran last
@@ -34,6 +35,7 @@
 struct svm_cpu {
 	void *hsave;
 	void *host;
+	u64 host_pa;
 	u64 tag_gen;
 	u32 next_asid;
 	u64 serial;
@@ -46,6 +48,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 static void *iopm;
 static void *msrpm;
 static void *msrpm_all;	/* every MSR exits */
+static u64 msrpm_pa, msrpm_all_pa;
 static u32 min_asid, max_asid;
 
 void slat_svm_switch(u64 vmcb_pa, u64 *gpr, u64 host_pa);
@@ -94,6 +97,7 @@ static int alloc_cpus(void)
 			free_cpus();
 			return -ENOMEM;
 		}
+		sc->host_pa = __pa(sc->host);
 	}
 	return 0;
 }
@@ -167,6 +171,8 @@ static int svm_setup(void)
 	memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
 	memset(msrpm_all, 0xff, PAGE_SIZE << MSRPM_ORDER);
 	init_msrpm();
+	msrpm_pa = __pa(msrpm);
+	msrpm_all_pa = __pa(msrpm_all);
 	return 0;
 }
 
@@ -250,6 +256,11 @@ static void svm_set_tsc_offset(struct slat_vcpu *vcpu, u64 offset)
 	to_svm(vcpu)->vmcb->control.tsc_offset = offset;
 }
 
+static void svm_follow_limits(struct slat_vcpu *vcpu)
+{
+	svm_intercept(to_svm(vcpu)->vmcb, INTERCEPT_RDTSCP, !vcpu->limits.rdtscp);
+}
+
 static void svm_vcpu_reset(struct slat_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -262,13 +273,13 @@ static void svm_vcpu_reset(struct slat_vcpu *vcpu)
 	svm->passed_bp = false;
 	svm_set_dr_live(svm, false);
 	control->iopm_base_pa = __pa(iopm);
-	control->msrpm_base_pa = __pa(msrpm);
 	control->int_ctl = V_INTR_MASKING_MASK;
 	control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
 	control->nested_cr3 = slat_table_pfn(vcpu->vm->base.root.table) << PAGE_SHIFT;
 	control->tsc_offset = tsc_offset;
 
 	svm_reset_state(vcpu);
+	svm_follow_limits(vcpu);
 	slat_inject_reset(vcpu);
 	svm->iret_seen = false;
 }
@@ -284,6 +295,7 @@ static int svm_vcpu_create(struct slat_vcpu *vcpu)
 		kfree(svm);
 		return -ENOMEM;
 	}
+	svm->vmcb_pa = __pa(svm->vmcb);
 	svm->tag_cpu = -1;
 	vcpu->hw = svm;
 	return 0;
@@ -297,23 +309,16 @@ static void svm_vcpu_free(struct slat_vcpu *vcpu)
 	kfree(svm);
 }
 
-static void svm_vcpu_put(struct slat_vcpu *vcpu)
-{
-	svm_put_debug(to_svm(vcpu));
-}
-
 /* Translations: tagged with an ASID, from the guest's virtual to the host's frame. */
 
-static bool svm_tag_valid(struct slat_vcpu *vcpu)
+static bool tag_valid(const struct svm_vcpu *svm)
 {
-	const struct svm_vcpu *svm = to_svm(vcpu);
-
 	return svm->tag_cpu == smp_processor_id() &&
 	       svm->tag_gen == this_cpu_read(svm_cpus.tag_gen);
 }
 
 /* A fresh ASID has no translations.  When all are used up, flush and start over. */
-static void svm_flush(struct slat_vcpu *vcpu, u64 gen)
+static void flush(struct slat_vcpu *vcpu, u64 gen)
 {
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpus);
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -372,7 +377,8 @@ static bool other_tsc_aux(const struct slat_vcpu *vcpu, const struct svm_cpu *sc
 
 static noinstr void switch_worlds(struct slat_vcpu *vcpu, u64 vmcb_pa, u64 host_pa)
 {
-	guest_state_enter_irqoff();
+	slat_guest_enter_irqoff(vcpu->noted != jiffies);
+	vcpu->noted = jiffies;
 	/*
 	 * VMRUN takes the host's interrupt flag for physical interrupts; GIF is clear,
 	 * so none arrives out here.
@@ -390,23 +396,25 @@ static noinstr void switch_worlds(struct slat_vcpu *vcpu, u64 vmcb_pa, u64 host_
 static void run_once(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 {
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpus);
-	const u64 host_pa = __pa(sc->host);
+	const bool tsc_aux = other_tsc_aux(vcpu, sc);
 
 	if (sc->serial != vcpu->serial) {
 		sc->serial = vcpu->serial;
 		indirect_branch_prediction_barrier();
 	}
-	asm volatile("vmsave %%rax" : : "a" (host_pa) : "memory");
+	asm volatile("vmsave %%rax" : : "a" (sc->host_pa) : "memory");
 	asm volatile("clgi" ::: "memory");
-	svm_load_debug(vcpu, svm);
+	if (svm_uses_dr(svm))
+		svm_load_debug(vcpu, svm);
 	load_xstate(vcpu, sc);
-	if (other_tsc_aux(vcpu, sc))
+	if (tsc_aux)
 		wrmsrl(MSR_TSC_AUX, vcpu->msrs.tsc_aux);
-	switch_worlds(vcpu, __pa(svm->vmcb), host_pa);
-	if (other_tsc_aux(vcpu, sc))
+	switch_worlds(vcpu, svm->vmcb_pa, sc->host_pa);
+	if (tsc_aux)
 		wrmsrl(MSR_TSC_AUX, sc->tsc_aux);
 	restore_xstate(vcpu, sc);
-	svm_save_debug(vcpu, svm);
+	if (svm_uses_dr(svm) || hw_breakpoint_active())
+		svm_save_debug(vcpu, svm);
 	asm volatile("stgi" ::: "memory");
 }
 
@@ -511,8 +519,6 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 	const u64 code = (s64)(s32)control->exit_code;
 
 	exit->code = control->exit_code;
-	exit->info1 = control->exit_info_1;
-	exit->info2 = control->exit_info_2;
 	exit->next_rip = static_cpu_has(X86_FEATURE_NRIPS) ? control->next_rip : 0;
 
 	switch (code) {
@@ -543,22 +549,26 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 	}
 }
 
-static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
+static void svm_run(struct slat_vcpu *vcpu, u64 gen)
 {
-	struct svm_debugged guest;
+	struct slat_exit *exit = &vcpu->exit;
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
 	struct vmcb_save_area *save = &svm->vmcb->save;
 
+	if (vcpu->flushed_gen != gen || !tag_valid(svm))
+		flush(vcpu, gen);
 	save->rax = vcpu->gpr[SLAT_RAX];
 	save->rsp = vcpu->gpr[SLAT_RSP];
 	save->rip = vcpu->rip;
 	save->rflags = vcpu->rflags;
 	save->cr2 = vcpu->cr2;
-	control->msrpm_base_pa = __pa(rcu_access_pointer(vcpu->vm->msr_filter) ? msrpm_all : msrpm);
-	svm_intercept(svm->vmcb, INTERCEPT_RDTSCP, !vcpu->limits.rdtscp);
-	svm_inject(vcpu, svm);
-	svm_begin_debug(vcpu, svm, &guest);
+	control->msrpm_base_pa = rcu_access_pointer(vcpu->vm->msr_filter) ? msrpm_all_pa : msrpm_pa;
+	control->event_inj = 0;
+	if (svm_has_events(vcpu, svm))
+		svm_inject(vcpu, svm);
+	if (svm_is_debugged(vcpu, svm))
+		svm_begin_debug(vcpu, svm);
 
 	run_once(vcpu, svm);
 
@@ -567,13 +577,17 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 	vcpu->rip = save->rip;
 	vcpu->rflags = save->rflags;
 	vcpu->cr2 = save->cr2;
+	vcpu->cr8 = control->int_ctl & V_TPR_MASK;
 	svm_update_mode(vcpu);
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
-	svm_redeliver(vcpu, control);
-	svm_check_iret(vcpu, svm);
-	if (svm->debug_control && svm_end_debug(vcpu, svm, &guest, exit))
+	vcpu->events.delivering = control->exit_int_info & SVM_EXITINTINFO_VALID;
+	if (vcpu->events.delivering)
+		svm_redeliver(vcpu, control);
+	if (svm->iret_seen)
+		svm_check_iret(vcpu, svm);
+	if (svm->debug_control && svm_end_debug(vcpu, svm, exit))
 		svm->stepping = false;
-	else if (svm_end_stepping(vcpu, svm))
+	else if (svm->stepping && svm_end_stepping(vcpu, svm))
 		exit->reason = SLAT_EXIT_NOTHING;
 	else
 		explain(vcpu, svm, exit);
@@ -581,7 +595,7 @@ static void svm_run(struct slat_vcpu *vcpu, struct slat_exit *exit)
 
 static void svm_skipped(struct slat_vcpu *vcpu)
 {
-	svm_set_shadow(vcpu, false);
+	to_svm(vcpu)->vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
 }
 
 static void svm_single_stepped(struct slat_vcpu *vcpu)
@@ -600,9 +614,7 @@ const struct slat_hw slat_svm = {
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_free = svm_vcpu_free,
 	.vcpu_reset = svm_vcpu_reset,
-	.vcpu_put = svm_vcpu_put,
-	.tag_valid = svm_tag_valid,
-	.flush = svm_flush,
+	.follow_limits = svm_follow_limits,
 	.run = svm_run,
 	.get_segment = svm_get_segment,
 	.get_sregs = svm_get_sregs,
@@ -614,7 +626,6 @@ const struct slat_hw slat_svm = {
 	.set_shadow = svm_set_shadow,
 	.skipped = svm_skipped,
 	.single_stepped = svm_single_stepped,
-	.get_cr8 = svm_get_cr8,
 	.set_cr8 = svm_set_cr8,
 	.get_debug = svm_get_debug,
 	.set_debug = svm_set_debug,

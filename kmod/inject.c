@@ -76,27 +76,6 @@ void slat_inject_nmi(struct slat_vcpu *vcpu)
 	nmi->queued = min(nmi->queued + 1, SLAT_NMIS_MAX - (nmi->masked || nmi->taken));
 }
 
-bool slat_inject_is_triple(const struct slat_vcpu *vcpu)
-{
-	const struct slat_exception *ex = &vcpu->events.exception;
-
-	return ex->pending && ex->vector == SLAT_TRIPLE_FAULT;
-}
-
-bool slat_inject_is_pending(const struct slat_vcpu *vcpu)
-{
-	const struct slat_events *events = &vcpu->events;
-
-	return events->exception.pending || events->irq.queued || events->irq.taken ||
-	       events->nmi.queued || events->nmi.taken;
-}
-
-bool slat_inject_is_idle(const struct slat_vcpu *vcpu)
-{
-	return !slat_inject_is_pending(vcpu) && !vcpu->events.nmi.masked &&
-	       !READ_ONCE(vcpu->run->request_interrupt_window);
-}
-
 static bool irqs_on(struct slat_vcpu *vcpu)
 {
 	return (vcpu->rflags & X86_EFLAGS_IF) && !slat_hw->get_shadow(vcpu);

@@ -114,13 +114,18 @@ int slat_inject_irq(struct slat_vcpu *vcpu, u8 vector);
 void slat_inject_nmi(struct slat_vcpu *vcpu);
 
 /** slat_inject_is_triple() - the guest has shut itself down */
-bool slat_inject_is_triple(const struct slat_vcpu *vcpu);
+static inline bool slat_inject_is_triple(const struct slat_events *events)
+{
+	return events->exception.pending && events->exception.vector == SLAT_TRIPLE_FAULT;
+}
 
 /** slat_inject_is_pending() - does anything wait that the next entry may raise? */
-bool slat_inject_is_pending(const struct slat_vcpu *vcpu);
-
-/** slat_inject_is_idle() - nothing is pending, masked or asked for by the VMM */
-bool slat_inject_is_idle(const struct slat_vcpu *vcpu);
+static inline bool slat_inject_is_pending(const struct slat_events *events)
+{
+	/* For each entry, so without jumps. */
+	return events->exception.pending | events->irq.queued | events->irq.taken |
+	       events->nmi.queued | events->nmi.taken;
+}
 
 /** slat_inject_irq_ready() - would an interrupt, queued now, be taken at once? */
 bool slat_inject_irq_ready(struct slat_vcpu *vcpu);

@@ -57,7 +57,7 @@ static int complete_in(struct slat_vcpu *vcpu)
 
 static int register_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 {
-	u32 value = exit->io.in ? 0 : vcpu->gpr[SLAT_RAX];
+	const u32 value = exit->io.in ? 0 : vcpu->gpr[SLAT_RAX] & slat_size_mask(exit->io.size);
 	struct slat_io *io = &vcpu->io;
 
 	io->rip = slat_linear_rip(vcpu);
@@ -65,11 +65,11 @@ static int register_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	io->size = exit->io.size;
 	io->count = 1;
 	if (!exit->io.in && slat_ioevent_write(vcpu->vm, true, exit->io.port, io->size,
-					       value & slat_size_mask(io->size))) {
+					       value)) {
 		slat_vcpu_skip(vcpu, io->next_rip);
 		return 1;
 	}
-	memcpy(vcpu->io_page, &value, io->size);
+	WRITE_ONCE(*(u32 *)vcpu->io_page, value);
 	if (exit->io.in)
 		vcpu->complete = complete_in;
 	else if (exit->io.port == PORT_RIP_FIRST &&
@@ -172,9 +172,9 @@ static int find_chunk(struct slat_vcpu *vcpu, struct slat_fragment fragment[2])
 /*
  * The segment of OUTS is not among what every CPU tells, so decode.  What is found
  * may be newer than what exited; only for this port and size the CPU has checked
- * the guest's rights.
+ * the guest's rights.  Apart, so that other port accesses need no room for all this.
  */
-static int string_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit)
+static noinline int string_exit(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 {
 	struct slat_fragment fragment[2];
 	struct slat_io *io = &vcpu->io;

@@ -409,13 +409,12 @@ static long interrupt(struct slat_vcpu *vcpu, void __user *user)
 	return irq.irq < KVM_NR_INTERRUPTS ? slat_inject_irq(vcpu, irq.irq) : -EINVAL;
 }
 
-static long vcpu_ioctl_locked(struct slat_vcpu *vcpu, unsigned int cmd, unsigned long arg)
+/* Apart from KVM_RUN, which needs none of the room for structures. */
+static noinline long other_vcpu_ioctl(struct slat_vcpu *vcpu, unsigned int cmd, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
 
 	switch (cmd) {
-	case KVM_RUN:
-		return arg ? -EINVAL : slat_vcpu_run(vcpu);
 	case KVM_GET_REGS:
 		return get_regs(vcpu, user);
 	case KVM_SET_REGS:
@@ -462,7 +461,10 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -ENOTTY;
 	if (slat_mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
-	ret = vcpu_ioctl_locked(vcpu, cmd, arg);
+	if (cmd == KVM_RUN)
+		ret = arg ? -EINVAL : slat_vcpu_run(vcpu);
+	else
+		ret = other_vcpu_ioctl(vcpu, cmd, arg);
 	slat_mutex_unlock(&vcpu->mutex);
 	return ret;
 }

@@ -167,7 +167,8 @@ static bool matches(const struct ioevent *event, bool pio, u64 addr, unsigned in
 	       (event->len == len && (event->any_value || event->value == value));
 }
 
-bool slat_ioevent_write(struct slat_vm *vm, bool pio, u64 addr, unsigned int len, u64 value)
+static noinline bool signal_match(struct slat_vm *vm, bool pio, u64 addr, unsigned int len,
+				 u64 value)
 {
 	const struct ioevent *event;
 	bool found = false;
@@ -182,6 +183,12 @@ bool slat_ioevent_write(struct slat_vm *vm, bool pio, u64 addr, unsigned int len
 	}
 	rcu_read_unlock();
 	return found;
+}
+
+bool slat_ioevent_write(struct slat_vm *vm, bool pio, u64 addr, unsigned int len, u64 value)
+{
+	/* Every OUT comes by here. */
+	return !list_empty(&vm->ioevents) && signal_match(vm, pio, addr, len, value);
 }
 
 void slat_ioevents_free(struct slat_vm *vm)

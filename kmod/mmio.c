@@ -115,7 +115,7 @@ static u8 stack_width(struct slat_vcpu *vcpu)
 	struct kvm_segment stack;
 	const struct slat_mode *mode = &vcpu->mode;
 
-	if (slat_mode_is_64(mode))
+	if (mode->cs_l)
 		return 8;
 	slat_hw->get_segment(vcpu, &stack, SLAT_SEG_SS);
 	return stack.db ? 4 : 2;
@@ -445,7 +445,7 @@ static bool may_continue(struct slat_vcpu *vcpu)
 {
 	if (!vcpu->mmio.more || has_moved(vcpu))
 		return false;
-	if (slat_inject_is_pending(vcpu) || (vcpu->rflags & X86_EFLAGS_TF))
+	if (slat_inject_is_pending(&vcpu->events) || (vcpu->rflags & X86_EFLAGS_TF))
 		return false;
 	if (slat_immediate_exit(vcpu->run) || READ_ONCE(vcpu->run->request_interrupt_window))
 		return false;

@@ -319,7 +319,7 @@ int slat_translate(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 
 	struct walk walk = { .vcpu = vcpu, .access = access, .mode = vcpu->mode };
 	int err;
 
-	walk.linear = slat_mode_is_64(&walk.mode) ? linear : (u32)linear;
+	walk.linear = walk.mode.cs_l ? linear : (u32)linear;
 	if (!(walk.mode.cr0 & X86_CR0_PG)) {
 		*gpa = walk.linear;
 		return 0;

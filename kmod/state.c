@@ -116,7 +116,7 @@ static void get_exception(struct slat_vcpu *vcpu, struct kvm_vcpu_events *events
 	else
 		/* A VMM that does not know of payloads would lose it. */
 		slat_inject_payload(vcpu);
-	if (!ex->pending || slat_inject_is_triple(vcpu))
+	if (!ex->pending || slat_inject_is_triple(&vcpu->events))
 		return;
 	events->exception.injected = !ex->deferred;
 	events->exception.pending = ex->deferred;
@@ -144,7 +144,7 @@ void slat_events_get(struct slat_vcpu *vcpu, struct kvm_vcpu_events *events)
 	events->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
 			 KVM_VCPUEVENT_VALID_SMM;
 	if (READ_ONCE(vcpu->vm->triple_fault_event)) {
-		events->triple_fault.pending = slat_inject_is_triple(vcpu);
+		events->triple_fault.pending = slat_inject_is_triple(&vcpu->events);
 		events->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	}
 }
@@ -173,7 +173,7 @@ static bool events_valid(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *e
 
 static void set_exception(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *events)
 {
-	const bool keep_triple = slat_inject_is_triple(vcpu) &&
+	const bool keep_triple = slat_inject_is_triple(&vcpu->events) &&
 				 !(events->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT);
 	struct slat_exception *ex = &vcpu->events.exception;
 	const bool deferred = is_deferred(events);

@@ -15,6 +15,7 @@
 /**
  * struct svm_vcpu - SVM's part of a vCPU
  * @vmcb:	the control block
+ * @vmcb_pa:	its physical address
  * @cr4:	as the guest sees it
  * @tag_cpu:	the CPU on which the ASID in @vmcb is this vCPU's ...
  * @tag_gen:	... while that CPU's tag_gen is this
@@ -27,10 +28,13 @@
  * @windows:	the last entry had exits set up for the sake of events to come
  * @stepping:	the guest is traced over one instruction, to find out when it can take
  *		an NMI
- * @guest_tf:	it was traced anyway
+ * @guest_tf:	it was traced anyway, by itself
+ * @guest_dr6:	what the guest keeps while the VMM's debugger uses the registers
+ * @guest_dr7:	likewise
  */
 struct svm_vcpu {
 	struct vmcb *vmcb;
+	u64 vmcb_pa;
 	u64 cr4;
 	int tag_cpu;
 	u64 tag_gen;
@@ -42,6 +46,8 @@ struct svm_vcpu {
 	bool windows;
 	bool stepping;
 	bool guest_tf;
+	u64 guest_dr6;
+	u64 guest_dr7;
 };
 
 static inline struct svm_vcpu *to_svm(struct slat_vcpu *vcpu)
@@ -57,7 +63,21 @@ static inline void svm_intercept(struct vmcb *vmcb, unsigned int bit, bool on)
 /* Registers (svm_state.c).  What hw.h names is documented there. */
 
 /** svm_update_mode() - bring vcpu->mode up to date with the VMCB */
-void svm_update_mode(struct slat_vcpu *vcpu);
+static inline void svm_update_mode(struct slat_vcpu *vcpu)
+{
+	const struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_save_area *save = &svm->vmcb->save;
+	struct slat_mode *mode = &vcpu->mode;
+
+	mode->cr0 = save->cr0;
+	mode->cr3 = save->cr3;
+	mode->cr4 = svm->cr4;
+	mode->efer = save->efer & ~(u64)EFER_SVME;
+	mode->cpl = save->cpl;
+	mode->cs_base = save->cs.base;
+	mode->cs_l = (save->efer & EFER_LMA) && (save->cs.attrib & SVM_SELECTOR_L_MASK);
+	mode->cs_db = save->cs.attrib & SVM_SELECTOR_DB_MASK;
+}
 
 /** svm_reset_state() - registers as after RESET; the VMCB is all zero before */
 void svm_reset_state(struct slat_vcpu *vcpu);
@@ -66,27 +86,33 @@ void svm_get_segment(struct slat_vcpu *vcpu, struct kvm_segment *seg, unsigned i
 void svm_get_sregs(struct slat_vcpu *vcpu, struct kvm_sregs *sregs);
 void svm_set_sregs(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs);
 void svm_set_cr4(struct slat_vcpu *vcpu, u64 cr4);
-u64 svm_get_cr8(struct slat_vcpu *vcpu);
 void svm_set_cr8(struct slat_vcpu *vcpu, u64 cr8);
 int svm_get_msr(struct slat_vcpu *vcpu, u32 index, u64 *value);
 int svm_set_msr(struct slat_vcpu *vcpu, u32 index, u64 value);
 
 /* Events (svm_event.c) */
 
-/** svm_inject() - before an entry: the next event, and exits for those that wait */
+/** svm_has_events() - is there anything to raise, or to wait for, now or last time? */
+static inline bool svm_has_events(const struct slat_vcpu *vcpu, const struct svm_vcpu *svm)
+{
+	return slat_inject_is_pending(&vcpu->events) | vcpu->events.nmi.masked | svm->windows |
+	       READ_ONCE(vcpu->run->request_interrupt_window);
+}
+
+/** svm_inject() - before an entry, if svm_has_events(): the next, and exits for the others */
 void svm_inject(struct slat_vcpu *vcpu, struct svm_vcpu *svm);
 
-/** svm_redeliver() - after an exit: keep the event whose delivery it interrupted */
+/** svm_redeliver() - after an exit that interrupted the delivery of an event: keep it */
 void svm_redeliver(struct slat_vcpu *vcpu, const struct vmcb_control_area *control);
 
 /** svm_exit_iret() - the IRET that ends an NMI's handler comes next */
 void svm_exit_iret(struct slat_vcpu *vcpu, struct svm_vcpu *svm);
 
-/** svm_check_iret() - after an exit: has that IRET been executed by now? */
+/** svm_check_iret() - after an exit, with iret_seen: has the IRET been executed by now? */
 void svm_check_iret(struct slat_vcpu *vcpu, struct svm_vcpu *svm);
 
 /**
- * svm_end_stepping() - after an exit: undo the tracing for an NMI's window
+ * svm_end_stepping() - after an exit, with stepping: undo the tracing for an NMI's window
  *
  * Return: true for a #DB that comes from this tracing only.
  */
@@ -97,38 +123,42 @@ void svm_set_shadow(struct slat_vcpu *vcpu, bool shadow);
 
 /* Debug registers (svm_debug.c) */
 
-/**
- * struct svm_debugged - what the guest keeps while the VMM's debugger uses it
- * @dr6:	the guest's
- * @dr7:	likewise
- * @tf:		its trace flag
- */
-struct svm_debugged {
-	u64 dr6;
-	u64 dr7;
-	bool tf;
-};
-
 /** svm_set_dr_live() - may the guest use its debug registers without exits? */
 void svm_set_dr_live(struct svm_vcpu *svm, bool live);
 
-/** svm_put_debug() - a guest that is done with its breakpoints no longer pays for them */
-void svm_put_debug(struct svm_vcpu *svm);
+/**
+ * svm_uses_dr() - does the guest run with DR0 to DR3 that are not the host's?
+ */
+static inline bool svm_uses_dr(const struct svm_vcpu *svm)
+{
+	return svm->dr_live || (svm->debug_control & KVM_GUESTDBG_USE_HW_BP);
+}
 
 /**
- * svm_load_debug() - DR0 to DR3 for the guest
+ * svm_load_debug() - DR0 to DR3 for a guest that svm_uses_dr()
  *
- * Context: GIF clear, as svm_save_debug(), which gives the host its own again.
+ * Context: GIF clear, as svm_save_debug().
  */
 void svm_load_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm);
+
+/** svm_save_debug() - afterwards, or if the host has breakpoints: give it its own again */
 void svm_save_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm);
 
-/** svm_begin_debug() - before an entry: what the VMM's debugger wants */
-void svm_begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct svm_debugged *guest);
+/** svm_is_debugged() - does the VMM's debugger want something, or did it last time? */
+static inline bool svm_is_debugged(const struct slat_vcpu *vcpu, const struct svm_vcpu *svm)
+{
+	return vcpu->debug.control | svm->debug_control;
+}
 
-/** svm_end_debug() - after an exit.  Return: true when it is for the debugger: @exit */
-bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, const struct svm_debugged *guest,
-		   struct slat_exit *exit);
+/** svm_begin_debug() - before an entry, if svm_is_debugged() */
+void svm_begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm);
+
+/**
+ * svm_end_debug() - after an exit, while there is a debugger
+ *
+ * Return: true when it is for the debugger: @exit.
+ */
+bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_exit *exit);
 
 void svm_get_debug(struct slat_vcpu *vcpu, u64 *dr6, u64 *dr7);
 void svm_set_debug(struct slat_vcpu *vcpu, u64 dr6, u64 dr7);

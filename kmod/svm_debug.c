@@ -48,7 +48,7 @@ void svm_load_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 {
 	if (with_vmm_breakpoints(svm))
 		load(vcpu->debug.dr);
-	else if (svm->dr_live)
+	else
 		load(vcpu->dr);
 }
 
@@ -62,17 +62,20 @@ void svm_save_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	}
 	if (hw_breakpoint_active())
 		hw_breakpoint_restore();	/* an exit clears DR7 */
-	else if (svm->dr_live || with_vmm_breakpoints(svm))
+	else
 		hw_breakpoint_disable();	/* nothing of the guest's stays */
+	/* A guest that is done with its breakpoints no longer pays for them. */
+	if (svm->dr_live && !(svm->vmcb->save.dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK)))
+		svm_set_dr_live(svm, false);
 }
 
-void svm_begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct svm_debugged *guest)
+void svm_begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 {
 	struct vmcb_save_area *save = &svm->vmcb->save;
 
-	guest->dr6 = save->dr6;
-	guest->dr7 = save->dr7;
-	guest->tf = vcpu->rflags & X86_EFLAGS_TF;
+	svm->guest_dr6 = save->dr6;
+	svm->guest_dr7 = save->dr7;
+	svm->guest_tf = vcpu->rflags & X86_EFLAGS_TF;
 	if (svm->debug_control != vcpu->debug.control || svm->passed_bp != vcpu->debug.pass_bp)
 		update(vcpu, svm);
 	if (!(svm->debug_control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)))
@@ -84,8 +87,7 @@ void svm_begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct svm_de
 		save->rflags |= X86_EFLAGS_TF;
 }
 
-bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, const struct svm_debugged *guest,
-		      struct slat_exit *exit)
+bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_exit *exit)
 {
 	const u32 traps = svm->debug_control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP);
 	const u32 code = svm->vmcb->control.exit_code;
@@ -94,10 +96,10 @@ bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, const struct sv
 
 	vcpu->debug.pass_bp = false;
 	if (traps) {
-		save->dr6 = guest->dr6;
-		save->dr7 = guest->dr7;
+		save->dr6 = svm->guest_dr6;
+		save->dr7 = svm->guest_dr7;
 	}
-	if ((traps & KVM_GUESTDBG_SINGLESTEP) && !guest->tf)
+	if ((traps & KVM_GUESTDBG_SINGLESTEP) && !svm->guest_tf)
 		vcpu->rflags &= ~X86_EFLAGS_TF;
 	if (!(traps && code == SVM_EXIT_EXCP_BASE + X86_TRAP_DB) &&
 	    !(svm->debug_control && code == SVM_EXIT_EXCP_BASE + X86_TRAP_BP))
@@ -107,13 +109,6 @@ bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, const struct sv
 	exit->debug.dr6 = dr6;
 	exit->debug.dr7 = dr7;
 	return true;
-}
-
-void svm_put_debug(struct svm_vcpu *svm)
-{
-	if (svm->dr_live && !(svm->vmcb->save.dr7 & DR_GLOBAL_ENABLE_MASK) &&
-	    !(svm->vmcb->save.dr7 & DR_LOCAL_ENABLE_MASK))
-		svm_set_dr_live(svm, false);
 }
 
 void svm_get_debug(struct slat_vcpu *vcpu, u64 *dr6, u64 *dr7)

@@ -45,9 +45,6 @@ void svm_redeliver(struct slat_vcpu *vcpu, const struct vmcb_control_area *contr
 {
 	struct slat_event event;
 
-	vcpu->events.delivering = control->exit_int_info & SVM_EXITINTINFO_VALID;
-	if (!vcpu->events.delivering)
-		return;
 	decode_event(control, &event);
 	slat_inject_again(vcpu, &event);
 }
@@ -87,11 +84,6 @@ void svm_inject(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	bool want_irq_window, want_nmi_window;
 	struct slat_event event;
 
-	/* As nearly always: nothing to raise, nothing to wait for, now or last time. */
-	if (!svm->windows && slat_inject_is_idle(vcpu)) {
-		control->event_inj = 0;
-		return;
-	}
 	slat_inject_next(vcpu, &event, &want_irq_window, &want_nmi_window);
 	control->event_inj = encode_event(&event);
 	control->event_inj_err = event.error;
@@ -102,7 +94,7 @@ void svm_inject(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 
 void svm_check_iret(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 {
-	if (!svm->iret_seen || vcpu->rip == svm->iret_rip)
+	if (vcpu->rip == svm->iret_rip)
 		return;
 	svm->iret_seen = false;
 	vcpu->events.nmi.masked = false;
@@ -119,8 +111,6 @@ bool svm_end_stepping(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 {
 	struct vmcb_save_area *save = &svm->vmcb->save;
 
-	if (!svm->stepping)
-		return false;
 	svm->stepping = false;
 	if (svm->guest_tf)
 		return false;

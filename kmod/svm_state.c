@@ -10,22 +10,6 @@
 
 #define PAT_RESET	0x0007040600070406ULL
 
-void svm_update_mode(struct slat_vcpu *vcpu)
-{
-	const struct svm_vcpu *svm = to_svm(vcpu);
-	const struct vmcb_save_area *save = &svm->vmcb->save;
-	struct slat_mode *mode = &vcpu->mode;
-
-	mode->cr0 = save->cr0;
-	mode->cr3 = save->cr3;
-	mode->cr4 = svm->cr4;
-	mode->efer = save->efer & ~(u64)EFER_SVME;
-	mode->cpl = save->cpl;
-	mode->cs_base = save->cs.base;
-	mode->cs_l = (save->efer & EFER_LMA) && (save->cs.attrib & SVM_SELECTOR_L_MASK);
-	mode->cs_db = save->cs.attrib & SVM_SELECTOR_DB_MASK;
-}
-
 /* What the guest's CR4 is and what the CPU runs with: machine checks stay enabled. */
 void svm_set_cr4(struct slat_vcpu *vcpu, u64 cr4)
 {
@@ -82,6 +66,7 @@ void svm_reset_state(struct slat_vcpu *vcpu)
 	vcpu->rip = 0xfff0;
 	vcpu->rflags = X86_EFLAGS_FIXED;
 	vcpu->cr2 = 0;
+	vcpu->cr8 = 0;
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 }
@@ -170,19 +155,15 @@ void svm_get_sregs(struct slat_vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->cr0 = save->cr0;
 	sregs->cr3 = save->cr3;
 	sregs->cr4 = svm->cr4;
-	sregs->cr8 = svm->vmcb->control.int_ctl & V_TPR_MASK;
+	sregs->cr8 = vcpu->cr8;
 	sregs->efer = save->efer & ~(u64)EFER_SVME;
-}
-
-u64 svm_get_cr8(struct slat_vcpu *vcpu)
-{
-	return to_svm(vcpu)->vmcb->control.int_ctl & V_TPR_MASK;
 }
 
 void svm_set_cr8(struct slat_vcpu *vcpu, u64 cr8)
 {
 	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 
+	vcpu->cr8 = cr8;
 	control->int_ctl = (control->int_ctl & ~V_TPR_MASK) | cr8;
 }
 

@@ -158,7 +158,7 @@ static int leave_cpu(void)
  * Into the guest and out again, once.  0, or -EAGAIN: something has to be done
  * first.
  */
-static int enter(struct slat_vcpu *vcpu, struct slat_exit *exit)
+static int enter(struct slat_vcpu *vcpu)
 {
 	u64 gen;
 
@@ -181,11 +181,9 @@ static int enter(struct slat_vcpu *vcpu, struct slat_exit *exit)
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
 	gen = smp_load_acquire(&vcpu->vm->mmu.cut_gen);
-	if (vcpu->flushed_gen != gen || !slat_hw->tag_valid(vcpu))
-		slat_hw->flush(vcpu, gen);
 
 	guest_timing_enter_irqoff();
-	slat_hw->run(vcpu, exit);
+	slat_hw->run(vcpu, gen);
 	WRITE_ONCE(vcpu->in_guest, false);
 	vcpu->stats.exits++;
 	slat_ibpb_on_return();
@@ -226,16 +224,14 @@ static int run_guest(struct slat_vcpu *vcpu)
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	slat_inject_payload(vcpu);
 	do {
-		struct slat_exit exit;
-
-		if (slat_inject_is_triple(vcpu))
+		if (slat_inject_is_triple(&vcpu->events))
 			return shutdown(vcpu);
-		if (slat_debug_stepped(vcpu))
-			return 0;
+		if (vcpu->debug.stepped)
+			return slat_debug_stepped(vcpu);
 		if (READ_ONCE(vcpu->run->request_interrupt_window) && slat_inject_irq_ready(vcpu))
 			return irq_window_open(vcpu);
-		if (!enter(vcpu, &exit))
-			ret = slat_exit_handle(vcpu, &exit);
+		if (!enter(vcpu))
+			ret = slat_exit_handle(vcpu, &vcpu->exit);
 		else if (slat_guest_work())
 			return interrupted(vcpu);
 		else
@@ -261,7 +257,7 @@ static void publish(struct slat_vcpu *vcpu)
 
 	run->if_flag = !!(vcpu->rflags & X86_EFLAGS_IF);
 	run->apic_base = vcpu->apic_base;
-	run->cr8 = slat_hw->get_cr8(vcpu);
+	run->cr8 = vcpu->cr8;
 	run->flags = 0;
 	run->ready_for_interrupt_injection = slat_inject_irq_ready(vcpu);
 	vcpu->stats.user_exits++;
@@ -285,25 +281,29 @@ static void unblock_signals(struct slat_vcpu *vcpu)
 
 static int run(struct slat_vcpu *vcpu)
 {
-	const u64 cr8 = READ_ONCE(vcpu->run->cr8);
+	struct kvm_run *run = vcpu->run;
+	const u64 cr8 = READ_ONCE(run->cr8);
 	int ret;
 
-	ret = slat_sync_in(vcpu);
-	if (ret)
-		return ret;
+	if (READ_ONCE(run->kvm_valid_regs) | READ_ONCE(run->kvm_dirty_regs)) {
+		ret = slat_sync_in(vcpu);
+		if (ret)
+			return ret;
+	}
 	if (cr8 > SLAT_CR8_MAX)
 		return -EINVAL;
 	vcpu->has_run = true;
-	slat_hw->set_cr8(vcpu, cr8);
+	if (cr8 != vcpu->cr8)
+		slat_hw->set_cr8(vcpu, cr8);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	ret = finish_exit(vcpu);
 	/* VMMs finish an exit in this way and then read its reason: it stays. */
 	if (ret > 0)
-		ret = slat_immediate_exit(vcpu->run) ? -EINTR : run_guest(vcpu);
+		ret = slat_immediate_exit(run) ? -EINTR : run_guest(vcpu);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
-	slat_hw->vcpu_put(vcpu);
 	publish(vcpu);
-	slat_sync_out(vcpu);
+	if (READ_ONCE(run->kvm_valid_regs))
+		slat_sync_out(vcpu);
 	return ret;
 }
 

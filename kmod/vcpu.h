@@ -87,6 +87,7 @@ struct slat_known_insn {
  * @rip:	likewise
  * @rflags:	likewise
  * @cr2:	likewise
+ * @cr8:	task priority; slat_hw.set_cr8 changes it
  * @dr:		DR0 to DR3
  * @mode:	likewise; written by the vendor's code alone
  * @xcr0:	extended control register 0
@@ -105,7 +106,9 @@ struct slat_known_insn {
  *		Read by everybody
  * @cpu:	where it ran last, -1 at first.  Read by everybody
  * @flushed_gen: the cut generation that @cpu has flushed for this vCPU; written by
- *		slat_hw.flush alone.  Read by everybody
+ *		slat_hw.run alone.  Read by everybody
+ * @noted:	jiffies of when RCU was last told that the guest is entered
+ * @exit:	what ended the guest's last time
  * @cache:	tables for the next fault
  * @complete:	finishes the instruction for which KVM_RUN returned to the VMM;
  *		0: returned to the VMM again, 1: done, or an errno
@@ -129,6 +132,7 @@ struct slat_vcpu {
 	u64 rip;
 	u64 rflags;
 	u64 cr2;
+	u64 cr8;
 	u64 dr[4];
 	struct slat_mode mode;
 	u64 xcr0;
@@ -148,7 +152,9 @@ struct slat_vcpu {
 	bool in_guest;
 	int cpu;
 	u64 flushed_gen;
+	unsigned long noted;
 
+	struct slat_exit exit;
 	struct slat_cache cache;
 	int (*complete)(struct slat_vcpu *vcpu);
 	struct slat_known_insn known[SLAT_KNOWN_INSNS];
@@ -251,6 +257,12 @@ static inline void slat_set_edx_eax(struct slat_vcpu *vcpu, u64 value)
 {
 	vcpu->gpr[SLAT_RAX] = (u32)value;
 	vcpu->gpr[SLAT_RDX] = value >> 32;
+}
+
+/** slat_linear_rip() - the linear address of the next instruction. */
+static inline u64 slat_linear_rip(const struct slat_vcpu *vcpu)
+{
+	return vcpu->mode.cs_l ? vcpu->rip : (u32)(vcpu->mode.cs_base + vcpu->rip);
 }
 
 /** slat_is_canonical() - may a 64-bit guest use @gva under this CR4? */

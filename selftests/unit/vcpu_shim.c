@@ -39,11 +39,6 @@ void slat_vcpu_inject(struct slat_vcpu *vcpu, u8 vector, bool has_error, u32 err
 	vcpu->events.exception.error = error;
 }
 
-bool slat_inject_is_pending(const struct slat_vcpu *vcpu)
-{
-	return vcpu->events.exception.pending;
-}
-
 int slat_exit_internal_error(struct slat_vcpu *vcpu, u32 suberror, const u8 *bytes,
 			     unsigned int nr)
 {

@@ -87,6 +87,11 @@ static inline unsigned long slat_slot_hva(const struct slat_slot *slot, u64 gfn)
 	return slot->hva + ((gfn - slot->gfn) << PAGE_SHIFT);
 }
 
+static inline u64 slat_linear_rip(const struct slat_vcpu *vcpu)
+{
+	return vcpu->mode.cs_l ? vcpu->rip : (u32)(vcpu->mode.cs_base + vcpu->rip);
+}
+
 static inline bool slat_is_canonical(u64 gva, u64 cr4)
 {
 	unsigned int shift = cr4 & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
