@@ -28,6 +28,7 @@
  * @base:	first gfn that the table covers
  * @level:	level of the entries
  * @live:	present entries; exact while the table lock is held for write
+ * @no_merge:	a larger leaf must not take the table's place; set by maps, and stays
  */
 struct slat_table {
 	u64 *entry;
@@ -35,6 +36,7 @@ struct slat_table {
 	u64 base;
 	unsigned int level;
 	atomic_t live;
+	bool no_merge;
 };
 
 /**
@@ -95,9 +97,14 @@ static inline void slat_gather_init(struct slat_gather *gather, struct slat_mmu 
  * struct slat_map - one leaf to enter
  * @gfn:	guest frame, of the 4K page that is wanted
  * @pfn:	host frame of that page
- * @level:	of the leaf
+ * @level:	of the leaf, if none is there yet.  It covers its whole span, aligned as
+ *		the CPU wants it, for which all else here has to be true; @gfn and
+ *		@pfn stand at the same place in theirs
  * @rights:	SLAT_R, SLAT_W, SLAT_X
  * @type:	enum slat_memtype, with SLAT_MT_IPAT or without
+ * @keep_small: the page needs a leaf of @level to itself, so the tables on the way
+ *		are to stay even if others wish for larger leaves: an executable page
+ *		on a CPU that cannot execute from large ones
  * @cache:	tables for the path, at least levels - 1 of them
  */
 struct slat_map {
@@ -106,13 +113,38 @@ struct slat_map {
 	unsigned int level;
 	unsigned int rights;
 	unsigned int type;
+	bool keep_small;
+	struct slat_cache *cache;
+};
+
+/* Pages in a run at most. */
+#define SLAT_RUN_MAX	64
+
+/* The frame of a page that a run leaves out. */
+#define SLAT_PFN_NONE	(~0ULL)
+
+/**
+ * struct slat_run - 4K leaves to enter side by side
+ * @gfn:	the first page's; all of them lie in one table of level 1
+ * @nr:		pages, 1 to SLAT_RUN_MAX
+ * @pfn:	of each page, or SLAT_PFN_NONE
+ * @rights:	of each page
+ * @type:	of all
+ * @cache:	as for struct slat_map
+ */
+struct slat_run {
+	u64 gfn;
+	unsigned int nr;
+	const u64 *pfn;
+	const u8 *rights;
+	unsigned int type;
 	struct slat_cache *cache;
 };
 
 /**
  * struct slat_zap - a range to empty
  * @first:	first gfn
- * @last:	last gfn, inclusive
+ * @last:	last gfn, inclusive; set back to that of the tree if it lies beyond
  * @next:	first gfn still to do, @first to begin with; moves on as the work proceeds
  * @prune:	free the tables on the way that end up empty
  */
@@ -146,21 +178,38 @@ struct slat_leaf {
 /**
  * struct slat_table_ops - the operations on a tree, one set per format
  * @empty:	The entry that maps nothing.  Context: any.
- * @map:	Enter a leaf, or widen the rights of the one that is there.
+ * @map:	Enter a leaf, or widen the rights of the one that is there.  One that
+ *		is larger than wished and lacks a right is split; one that does not
+ *		stays.  Below a table that must stay (@keep_small), the leaf is as
+ *		large as fits.
  *		Context: mmu->lock held, read suffices.  Never cuts a right.
  *		Return: 0; -EAGAIN: lost a race, or another frame or type is mapped
- *		there: fault again; -ENOMEM: the cache ran dry; -EINVAL: the tree
- *		has no such gfn, or the format cannot express the leaf.
- * @zap:	Empty part of a range, moving A and D to the host pages.
+ *		there: fault again; -EBUSY: smaller leaves or an empty table stand in
+ *		the way: zap the leaf's span with @prune, finish the gather, and map
+ *		again; -ENOMEM: the cache ran dry; -EINVAL: the tree has no such
+ *		gfn, @gfn and @pfn differ in alignment, or the format cannot express
+ *		the leaf.
+ * @map_run:	Enter 4K leaves where nothing is mapped; other pages are skipped.
+ *		Context: as @map.
+ *		Return: how many were entered; -EAGAIN: lost a race, -ENOMEM and
+ *		-EINVAL: as @map, and none was.
+ * @zap:	Empty part of a range, moving A and D to the host pages.  A leaf that
+ *		is only partly in the range goes as a whole: faults bring it back.
  *		Context: mmu->lock held for write.  Bounded work per call.
  *		Return: 0 when done, -EAGAIN when @zap->next says where to go on.
- * @read:	Look a gfn up.  Context: mmu->lock held, read suffices.
+ * @age:	Does a leaf that reaches into the range have its A bit?  With @clear
+ *		it loses it; TLBs may go on without setting it again for a while.
+ *		Context: mmu->lock held, read suffices.
+ * @read:	Look a gfn of the tree up.
+ *		Context: mmu->lock held, read suffices.
  */
 struct slat_table_ops {
 	u64 (*empty)(void);
 	int (*map)(struct slat_mmu *mmu, struct slat_root *root, const struct slat_map *map);
+	int (*map_run)(struct slat_mmu *mmu, struct slat_root *root, const struct slat_run *run);
 	int (*zap)(struct slat_mmu *mmu, struct slat_root *root, struct slat_zap *zap,
 		   struct slat_gather *gather);
+	bool (*age)(struct slat_mmu *mmu, struct slat_root *root, u64 first, u64 last, bool clear);
 	void (*read)(struct slat_root *root, u64 gfn, struct slat_leaf *leaf);
 };
 

@@ -43,14 +43,41 @@ u64 rig_frame(unsigned int n)
 	return frames[n % RIG_FRAMES];
 }
 
-static unsigned int frame_index(u64 frame)
+/* splitmix64 */
+static u64 scramble(u64 z)
+{
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+	return z ^ z >> 31;
+}
+
+u64 rig_large_frame(u64 gfn, unsigned int n)
+{
+	const u64 large = scramble((gfn >> 18) * 5 + n) & 0x3fffff;
+
+	return large << 18 | (gfn & 0x3ffff);
+}
+
+unsigned int rig_type(const struct rig *rig, unsigned int type)
+{
+	if (rig->format == &rig_npt)
+		return type & ~SLAT_MT_IPAT;
+	return (type & ~SLAT_MT_IPAT) == SLAT_MT_UC_MINUS ? type & SLAT_MT_IPAT : type;
+}
+
+/* Note what a frame gets, or should get. */
+static void tally(struct rig_tally *of, struct rig_sum *sum, u64 frame, bool accessed, bool dirty)
 {
 	unsigned int n;
 
-	for (n = 0; n < RIG_FRAMES && frames[n] != frame; n++)
-		;
-	CHECK(n < RIG_FRAMES);
-	return n;
+	for (n = 0; n < RIG_FRAMES; n++) {
+		if (frames[n] != frame)
+			continue;
+		of[n].accessed += accessed;
+		of[n].dirty += dirty;
+	}
+	sum->accessed += accessed ? scramble(frame + 1) : 0;
+	sum->dirty += dirty ? scramble(frame + 1) : 0;
 }
 
 unsigned int rig_index(const struct rig *rig, u64 gfn)
@@ -67,11 +94,8 @@ unsigned int rig_index(const struct rig *rig, u64 gfn)
 
 static void on_return(u64 pfn, bool accessed, bool dirty)
 {
-	struct rig_tally *tally = &the_rig->returned[frame_index(pfn)];
-
 	CHECK(shim_lock_is_held_write(&the_rig->mmu.lock));
-	tally->accessed += accessed;
-	tally->dirty += dirty;
+	tally(the_rig->returned, &the_rig->returned_sum, pfn, accessed, dirty);
 }
 
 struct rig *rig_new(const struct rig_format *format, unsigned int levels)
@@ -102,7 +126,7 @@ void rig_free(struct rig *rig)
 {
 	rig->between = NULL;
 	rig_zap(rig, 0, model_last_gfn(&rig->model), true);
-	CHECK(tables_leaves(&rig->mmu) == 0);
+	CHECK(tables_leaves(&rig->mmu) == 0 && !rig->model.nr_runs);
 	CHECK(atomic_long_read(&rig->mmu.tables) == 1);
 	CHECK(atomic_read(&rig->root.table->live) == 0);
 	rig_check(rig);
@@ -117,14 +141,9 @@ void rig_free(struct rig *rig)
 
 /* Interference */
 
-/* splitmix64 */
 u64 rig_random(u64 *state)
 {
-	u64 z = *state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return z ^ z >> 31;
+	return scramble(*state += 0x9e3779b97f4a7c15ULL);
 }
 
 /* A gfn of interest whose walk goes through the entry; model.nr when none does. */
@@ -145,10 +164,16 @@ static void touch(struct rig *rig, const u64 *entry, unsigned int kind)
 {
 	const unsigned int i = walks_through(rig, entry);
 	uint64_t frame;
+	u64 gfn;
 
-	CHECK(i < rig->model.nr);
-	if (hw_access(&rig->hw, rig->model.page[i].gfn, kind, &frame))
-		CHECK(model_access(&rig->model, i, kind) && frame == rig->model.page[i].frame);
+	/* Of no interest: a part of a leaf that was split. */
+	if (i == rig->model.nr)
+		return;
+	rig_note_tables(rig, i);
+	gfn = rig->model.page[i].gfn;
+	if (hw_access(&rig->hw, gfn, kind, &frame))
+		CHECK(model_access(&rig->model, gfn, kind) &&
+		      frame == model_leaf(&rig->model, gfn).frame);
 }
 
 static bool interfere(u64 *entry, u64 old, u64 new)
@@ -177,25 +202,33 @@ void rig_storm(struct rig *rig, u64 seed)
 
 static void check_read(struct rig *rig, const struct model_page *page)
 {
+	const struct model_run want = model_leaf(&rig->model, page->gfn);
 	struct slat_leaf leaf;
 
 	memset(&leaf, 0xff, sizeof(leaf));
 	read_lock(&rig->mmu.lock);
 	rig->mmu.ops->read(&rig->root, page->gfn, &leaf);
 	read_unlock(&rig->mmu.lock);
-	CHECK(leaf.level == (page->rights ? 1 : 0));
-	CHECK(leaf.pfn == page->frame && leaf.rights == page->rights);
-	CHECK(leaf.type == (page->rights ? SLAT_MT_WB : 0) && leaf.suppress_ve);
-	CHECK(leaf.accessed == page->accessed && leaf.dirty == page->dirty);
+	CHECK(leaf.level == want.level && leaf.type == want.type);
+	CHECK(leaf.pfn == want.frame && leaf.rights == want.rights && leaf.suppress_ve);
+	CHECK(leaf.accessed == want.accessed && leaf.dirty == want.dirty);
+}
+
+static void check_leaf(const struct hw_leaf *leaf, const struct model_run *want)
+{
+	CHECK(leaf->level == want->level && leaf->rights == want->rights);
+	CHECK(leaf->frame == want->frame);
+	CHECK((leaf->type | (leaf->ipat ? SLAT_MT_IPAT : 0)) == want->type);
+	CHECK(leaf->accessed == want->accessed && leaf->dirty == want->dirty);
 }
 
 static void check_walk(struct rig *rig, const struct model_page *page)
 {
+	const struct model_run want = model_leaf(&rig->model, page->gfn);
 	const struct hw_leaf leaf = hw_peek(&rig->hw, page->gfn);
 	unsigned int level;
 
-	CHECK(leaf.rights == page->rights && leaf.frame == page->frame);
-	CHECK(leaf.accessed == page->accessed && leaf.dirty == page->dirty);
+	check_leaf(&leaf, &want);
 	for (level = 1; level < rig->model.levels; level++)
 		CHECK(!hw_entry(&rig->hw, page->gfn, level) == !page->table[level]);
 }
@@ -204,10 +237,15 @@ static void check_counters(struct rig *rig)
 {
 	const long tables = 1 + model_tables(&rig->model);
 
-	CHECK(tables_leaves(&rig->mmu) == (long)model_leaves(&rig->model));
+	unsigned int level;
+
+	for (level = 1; level <= MODEL_LEAF_LEVELS; level++)
+		CHECK(atomic_long_read(&rig->mmu.leaves[level - 1]) ==
+		      (long)model_leaves(&rig->model, level));
 	CHECK(atomic_long_read(&rig->mmu.tables) == tables);
 	CHECK(tables_live() == tables + (long)rig->cache.nr);
 	CHECK(!memcmp(rig->returned, rig->owed, sizeof(rig->owed)));
+	CHECK(!memcmp(&rig->returned_sum, &rig->owed_sum, sizeof(rig->owed_sum)));
 	CHECK(!shim_warnings);
 }
 
@@ -222,57 +260,87 @@ void rig_check(struct rig *rig)
 	check_counters(rig);
 }
 
-/* What is not present must be empty: no address, no type, nothing. */
-static void scan_table(const struct rig *rig, const struct slat_table *table, u64 base,
-		       unsigned int level)
+/* What is not present must be empty: no address, no type, nothing.  Returns the leaves. */
+static unsigned int scan_table(const struct rig *rig, const struct slat_table *table, u64 base,
+			       unsigned int level)
 {
 	const struct hw_format *format = rig->hw.format;
-	int i, live = 0;
+	unsigned int i, live = 0, leaves = 0;
 
 	for (i = 0; i < 512; i++) {
-		const bool present = format->rights(table->entry[i]);
+		const u64 entry = table->entry[i];
+		const bool present = format->rights(entry);
 
 		live += present;
-		CHECK(present ? format->is_sound(table->entry[i], level) :
-				table->entry[i] == format->empty);
+		CHECK(present ? format->is_sound(entry, level) : entry == format->empty);
+		leaves += present && format->is_leaf(entry, level);
 	}
-	CHECK(atomic_read((atomic_t *)&table->live) == live);
+	CHECK(atomic_read((atomic_t *)&table->live) == (int)live);
 	CHECK(table->level == level && table->base == base);
+	return leaves;
+}
+
+/* Returns the leaves in it and below, each of which is as the model has it. */
+static u64 scan_tree(const struct rig *rig, const uint64_t *table, u64 base, unsigned int level)
+{
+	u64 leaves = scan_table(rig, slat_table_of((uintptr_t)table >> 12), base, level);
+	const struct hw_format *format = rig->hw.format;
+	unsigned int i;
+
+	for (i = 0; i < 512; i++) {
+		const u64 gfn = base + ((u64)i << (9 * (level - 1)));
+
+		if (!format->rights(table[i]))
+			continue;
+		if (format->is_leaf(table[i], level)) {
+			const struct model_run want = model_leaf(&rig->model, gfn);
+			const struct hw_leaf leaf = hw_peek(&rig->hw, gfn);
+
+			check_leaf(&leaf, &want);
+		} else {
+			leaves += scan_tree(rig, (uint64_t *)(uintptr_t)
+					    (format->frame(table[i], level) << 12), gfn, level - 1);
+		}
+	}
+	return leaves;
 }
 
 void rig_scan(struct rig *rig)
 {
-	unsigned int i, level;
+	unsigned int level;
+	u64 leaves = 0;
 
-	scan_table(rig, rig->root.table, 0, rig->model.levels);
-	for (i = 0; i < rig->model.nr; i++) {
-		const struct model_page *page = &rig->model.page[i];
-
-		for (level = 1; level < rig->model.levels; level++) {
-			const uint64_t *entry = hw_entry(&rig->hw, page->gfn, level);
-
-			if (entry && model_is_first(&rig->model, i, level))
-				scan_table(rig, slat_table_of((uintptr_t)entry >> 12),
-					   model_table_base(page->gfn, level), level);
-		}
-	}
+	for (level = 1; level <= MODEL_LEAF_LEVELS; level++)
+		leaves += model_leaves(&rig->model, level);
+	CHECK(scan_tree(rig, rig->hw.root, 0, rig->model.levels) == leaves);
 }
 
 /* Mapping and accessing */
 
-int rig_map_locked(struct rig *rig, struct slat_cache *cache, unsigned int i, u64 frame,
-		   unsigned int rights)
+static int try_map_as(struct rig *rig, struct slat_cache *cache, unsigned int i,
+		      const struct model_map *as)
 {
 	const struct slat_map map = {
 		.gfn = rig->model.page[i].gfn,
-		.pfn = frame,
-		.level = 1,
-		.rights = rights,
-		.type = SLAT_MT_WB,
+		.pfn = as->frame,
+		.level = as->level,
+		.rights = as->rights,
+		.type = as->type,
+		.keep_small = as->keep_small,
 		.cache = cache,
 	};
 
 	return rig->mmu.ops->map(&rig->mmu, &rig->root, &map);
+}
+
+int rig_map_locked(struct rig *rig, struct slat_cache *cache, unsigned int i, u64 frame,
+		   unsigned int rights)
+{
+	const struct model_map map = {
+		.frame = frame, .level = 1, .rights = rights, .type = SLAT_MT_WB,
+	};
+
+	return try_map_as(rig, cache, i, &map);
 }
 
 int rig_try_map(struct rig *rig, unsigned int i, u64 frame, unsigned int rights)
@@ -287,62 +355,160 @@ int rig_try_map(struct rig *rig, unsigned int i, u64 frame, unsigned int rights)
 
 void rig_note_tables(struct rig *rig, unsigned int i)
 {
+	const u64 gfn = rig->model.page[i].gfn;
 	unsigned int level;
 
-	for (level = 1; level < rig->model.levels; level++)
-		if (hw_entry(&rig->hw, rig->model.page[i].gfn, level))
+	for (level = rig->model.levels - 1; level >= 1; level--) {
+		if (!hw_entry(&rig->hw, gfn, level) || rig->model.page[i].table[level])
+			continue;
+		if (model_leaf(&rig->model, gfn).level)
+			model_split(&rig->model, i);
+		else
 			model_table_add(&rig->model, i, level);
+	}
 }
 
-static int map_until_done(struct rig *rig, unsigned int i, u64 frame, unsigned int rights)
+/* A race that is lost on purpose is tried again. */
+static int map_until(struct rig *rig, unsigned int i, const struct model_map *map, int end)
 {
 	unsigned int tries = rig->storm ? TRIES : 1;
 	int ret;
 
 	do {
-		ret = rig_try_map(rig, i, frame, rights);
-	} while (ret == -EAGAIN && --tries);
+		read_lock(&rig->mmu.lock);
+		ret = try_map_as(rig, &rig->cache, i, map);
+		read_unlock(&rig->mmu.lock);
+	} while (ret != end && ret == -EAGAIN && --tries);
+	return ret;
+}
+
+/* The type as the model is to have it: what is read back. */
+static struct model_map as_read(const struct rig *rig, const struct model_map *map)
+{
+	struct model_map read = *map;
+
+	read.type = rig_type(rig, map->type);
+	return read;
+}
+
+int rig_map_as(struct rig *rig, unsigned int i, const struct model_map *map)
+{
+	static const int errnos[] = {
+		[MODEL_DONE] = 0, [MODEL_OTHER] = -EAGAIN, [MODEL_BUSY] = -EBUSY,
+	};
+	const struct model_map read = as_read(rig, map);
+	const int ret = errnos[model_result(&rig->model, i, &read)];
+	const unsigned int tables = model_tables(&rig->model);
+	const u64 cut_gen = rig->mmu.cut_gen;
+	unsigned int nr;
+
+	CHECK(!slat_cache_fill(&rig->cache, rig->model.levels - 1));
+	nr = rig->cache.nr;
+	CHECK(map_until(rig, i, map, ret) == ret);
+	CHECK(rig->mmu.cut_gen == cut_gen);
+	if (!ret)
+		model_map(&rig->model, i, &read);
+	else if (map->keep_small)
+		model_keep(&rig->model, i);
+	CHECK(nr - rig->cache.nr == model_tables(&rig->model) - tables);
 	return ret;
 }
 
 void rig_map(struct rig *rig, unsigned int i, u64 frame, unsigned int rights)
 {
-	const unsigned int missing = model_tables_missing(&rig->model, i);
-	const u64 cut_gen = rig->mmu.cut_gen;
-	const int refused = model_map(&rig->model, i, frame, rights);
-	unsigned int nr;
+	const struct model_map map = {
+		.frame = frame, .level = 1, .rights = rights, .type = SLAT_MT_WB,
+	};
 
-	CHECK(!slat_cache_fill(&rig->cache, rig->model.levels - 1));
-	nr = rig->cache.nr;
-	if (refused)
-		CHECK(rig_try_map(rig, i, frame, rights) == -EAGAIN);
-	else
-		CHECK(!map_until_done(rig, i, frame, rights));
-	CHECK(nr - rig->cache.nr == missing);
-	CHECK(rig->mmu.cut_gen == cut_gen);
+	rig_map_as(rig, i, &map);
 }
 
-void rig_map_short(struct rig *rig, unsigned int i, unsigned int tables)
+void rig_map_short(struct rig *rig, unsigned int i, const struct model_map *map,
+		   unsigned int tables)
 {
 	const u64 cut_gen = rig->mmu.cut_gen;
 
-	CHECK(tables < model_tables_missing(&rig->model, i));
 	slat_cache_drain(&rig->cache);
 	CHECK(!slat_cache_fill(&rig->cache, tables));
-	CHECK(map_until_done(rig, i, rig_frame(i), SLAT_RWX) == -ENOMEM);
+	CHECK(map_until(rig, i, map, -ENOMEM) == -ENOMEM);
 	CHECK(rig->mmu.cut_gen == cut_gen);
 	rig_note_tables(rig, i);
+	if (map->keep_small)
+		model_keep(&rig->model, i);
+}
+
+/* Which of the pages the hardware has now and the model does not yet. */
+static unsigned int note_run(struct rig *rig, u64 gfn, unsigned int nr, u64 mask,
+			     const struct model_map *read)
+{
+	unsigned int n, entered = 0;
+
+	for (n = 0; n < nr; n++) {
+		struct model_map map = *read;
+
+		map.frame += n;
+		if (!(mask >> n & 1) || model_leaf(&rig->model, gfn + n).level)
+			continue;
+		if (rig->storm && !hw_peek(&rig->hw, gfn + n).level)
+			continue;	/* lost a race */
+		model_enter(&rig->model, gfn + n, &map);
+		entered++;
+	}
+	return entered;
+}
+
+int rig_map_run(struct rig *rig, unsigned int i, unsigned int nr, u64 mask,
+		const struct model_map *map)
+{
+	const u64 gfn = rig->model.page[i].gfn, cut_gen = rig->mmu.cut_gen;
+	const struct model_map read = as_read(rig, map);
+	u64 pfn[SLAT_RUN_MAX];
+	u8 rights[SLAT_RUN_MAX];
+	const struct slat_run run = {
+		.gfn = gfn, .nr = nr, .pfn = pfn, .rights = rights, .type = map->type,
+		.cache = &rig->cache,
+	};
+	unsigned int n, tries = rig->storm ? TRIES : 1;
+	int ret;
+
+	for (n = 0; n < nr; n++) {
+		pfn[n] = mask >> n & 1 ? map->frame + n : SLAT_PFN_NONE;
+		rights[n] = map->rights;
+	}
+	CHECK(!slat_cache_fill(&rig->cache, rig->model.levels - 1));
+	do {
+		read_lock(&rig->mmu.lock);
+		ret = rig->mmu.ops->map_run(&rig->mmu, &rig->root, &run);
+		read_unlock(&rig->mmu.lock);
+	} while (ret == -EAGAIN && --tries);
+	CHECK(rig->mmu.cut_gen == cut_gen);
+	rig_note_tables(rig, i);
+	CHECK(ret == (int)note_run(rig, gfn, nr, mask, &read));
+	return ret;
 }
 
 bool rig_access(struct rig *rig, unsigned int i, unsigned int kind)
 {
-	const struct model_page *page = &rig->model.page[i];
+	const u64 gfn = rig->model.page[i].gfn;
 	uint64_t frame = 0;
-	const bool granted = hw_access(&rig->hw, page->gfn, kind, &frame);
+	const bool granted = hw_access(&rig->hw, gfn, kind, &frame);
 
-	CHECK(granted == model_access(&rig->model, i, kind));
-	CHECK(!granted || frame == page->frame);
+	CHECK(granted == model_access(&rig->model, gfn, kind));
+	CHECK(!granted || frame == model_leaf(&rig->model, gfn).frame);
 	return granted;
+}
+
+bool rig_age(struct rig *rig, u64 first, u64 last, bool clear)
+{
+	const u64 cut_gen = rig->mmu.cut_gen;
+	bool young;
+
+	read_lock(&rig->mmu.lock);
+	young = rig->mmu.ops->age(&rig->mmu, &rig->root, first, last, clear);
+	read_unlock(&rig->mmu.lock);
+	CHECK(young == model_age(&rig->model, first, last, clear));
+	CHECK(rig->mmu.cut_gen == cut_gen);
+	return young;
 }
 
 /* Zapping */
@@ -357,22 +523,21 @@ static unsigned int count(const struct slat_gather *gather)
 	return nr;
 }
 
-/* Returns how many pages were mapped. */
-static unsigned int unmap_range(struct rig *rig, u64 first, u64 last)
+/* Returns how many leaves there were. */
+static u64 unmap_range(struct rig *rig, u64 first, u64 last)
 {
-	unsigned int i, cut = 0;
+	u64 leaves = 0, n;
 
-	for (i = 0; i < rig->model.nr; i++) {
-		const struct model_page *page = &rig->model.page[i];
+	for (;;) {
+		const struct model_run run = model_unmap(&rig->model, first, last);
 
-		if (page->gfn < first || page->gfn > last || !page->rights)
-			continue;
-		rig->owed[frame_index(page->frame)].accessed += page->accessed;
-		rig->owed[frame_index(page->frame)].dirty += page->dirty;
-		model_unmap(&rig->model, i);
-		cut++;
+		if (!run.nr)
+			return leaves;
+		leaves += run.nr;
+		for (n = 0; n < run.nr; n++)
+			tally(rig->owed, &rig->owed_sum,
+			      run.frame + (n << (9 * (run.level - 1))), run.accessed, run.dirty);
 	}
-	return cut;
 }
 
 /* In the middle of a zap some tables are gone; only those that may be. */
@@ -382,7 +547,7 @@ static void notice_pruned(struct rig *rig, const struct slat_zap *zap)
 
 	for (level = 1; level < rig->model.levels; level++) {
 		for (i = 0; i < rig->model.nr; i++) {
-			struct model_page *page = &rig->model.page[i];
+			const struct model_page *page = &rig->model.page[i];
 			const u64 base = model_table_base(page->gfn, level);
 
 			if (!page->table[level] || hw_entry(&rig->hw, page->gfn, level))
@@ -390,7 +555,7 @@ static void notice_pruned(struct rig *rig, const struct slat_zap *zap)
 			CHECK(zap->prune);
 			CHECK(base <= zap->last && base + (1ULL << (9 * level)) - 1 >= zap->first);
 			CHECK(!model_table_used(&rig->model, i, level));
-			page->table[level] = false;
+			model_table_drop(&rig->model, i, level);
 		}
 	}
 }
@@ -400,7 +565,7 @@ static int zap_batch(struct rig *rig, struct slat_zap *zap, struct slat_gather *
 	const unsigned int freed = count(gather), tables = atomic_long_read(&rig->mmu.tables);
 	const u64 cut_gen = rig->mmu.cut_gen, from = zap->next;
 	const unsigned long reads = shim_reads;
-	unsigned int cut;
+	u64 cut;
 	int ret;
 
 	write_lock(&rig->mmu.lock);
@@ -410,6 +575,7 @@ static int zap_batch(struct rig *rig, struct slat_zap *zap, struct slat_gather *
 	CHECK(rig->storm || shim_reads - reads <= RIG_ZAP_READS_MAX);
 	CHECK(!ret || (ret == -EAGAIN && zap->next > from && zap->next <= zap->last));
 	cut = unmap_range(rig, from, ret ? zap->next - 1 : zap->last);
+	CHECK(cut <= RIG_ZAP_LEAVES_MAX);
 	notice_pruned(rig, zap);
 	CHECK(tables - atomic_long_read(&rig->mmu.tables) == count(gather) - freed);
 	CHECK(rig->mmu.cut_gen >= cut_gen);

@@ -13,10 +13,11 @@
 #define RIG_FRAMES	24
 
 /*
- * Entries that one call of zap may look at: those of 16 tables, each looked at
- * and then cleared, and those of the tables above them.
+ * Entries that one call of zap may look at, and leaves that it may clear: at 10 and
+ * 100 instructions each, about 100,000.
  */
-#define RIG_ZAP_READS_MAX	(2 * 16 * 512 + SLAT_LEVELS_MAX * 512)
+#define RIG_ZAP_READS_MAX	9000
+#define RIG_ZAP_LEAVES_MAX	700
 
 /*
  * A format, both as the code has it and as the hardware does.
@@ -32,14 +33,23 @@ struct rig_format {
 
 extern const struct rig_format rig_npt, rig_ept;
 
+/* How often a frame got A and D. */
 struct rig_tally {
 	unsigned int accessed;
 	unsigned int dirty;
 };
 
+/* Of all frames: sums of what their numbers are scrambled to. */
+struct rig_sum {
+	u64 accessed;
+	u64 dirty;
+};
+
 /*
  * @returned:	A and D that the host's pages got, by frame of interest
  * @owed:	what they should have got
+ * @returned_sum: by all frames
+ * @owed_sum:	and what they should have got
  * @between:	called between two batches of a zap, unless NULL
  * @storm:	state of the random generator behind rig_storm(); 0: no interference
  */
@@ -52,6 +62,8 @@ struct rig {
 	struct model model;
 	struct rig_tally returned[RIG_FRAMES];
 	struct rig_tally owed[RIG_FRAMES];
+	struct rig_sum returned_sum;
+	struct rig_sum owed_sum;
 	void (*between)(struct rig *rig);
 	u64 between_word;
 	u64 storm;
@@ -66,29 +78,46 @@ void rig_free(struct rig *rig);
 /* From now on exchanges fail and meet A and D bits, at random. */
 void rig_storm(struct rig *rig, u64 seed);
 
-/* The frame that a gfn of interest usually has; others are as good. */
+/* Frames of interest, for small leaves: one for each gfn of interest. */
 u64 rig_frame(unsigned int n);
+
+/* The frame that a gfn has if large leaves are to be possible; n: another such. */
+u64 rig_large_frame(u64 gfn, unsigned int n);
+
+/* What a format makes of a type: the one that is read back. */
+unsigned int rig_type(const struct rig *rig, unsigned int type);
 
 /* Index of a gfn of interest. */
 unsigned int rig_index(const struct rig *rig, u64 gfn);
 
-/* One call of the code, no comparison. */
+/* One call of the code, no comparison: a 4K leaf, WB. */
 int rig_try_map(struct rig *rig, unsigned int i, u64 frame, unsigned int rights);
 
 /* The same for another vCPU, whose cache it is, with the lock held. */
 int rig_map_locked(struct rig *rig, struct slat_cache *cache, unsigned int i, u64 frame,
 		   unsigned int rights);
 
-/* A call that did not succeed may have added tables on the way: note them. */
+/* A call that did not succeed may have added tables and split leaves: note them. */
 void rig_note_tables(struct rig *rig, unsigned int i);
 
+/* Returns what the code did. */
+int rig_map_as(struct rig *rig, unsigned int i, const struct model_map *map);
+
+/* A 4K leaf, WB. */
 void rig_map(struct rig *rig, unsigned int i, u64 frame, unsigned int rights);
 
 /* With that many tables in the cache, which must not suffice. */
-void rig_map_short(struct rig *rig, unsigned int i, unsigned int tables);
+void rig_map_short(struct rig *rig, unsigned int i, const struct model_map *map,
+		   unsigned int tables);
+
+/* Pages from a gfn of interest on, those with a bit in the mask. */
+int rig_map_run(struct rig *rig, unsigned int i, unsigned int nr, u64 mask,
+		const struct model_map *map);
 
 /* Returns whether it was granted. */
 bool rig_access(struct rig *rig, unsigned int i, unsigned int kind);
+
+bool rig_age(struct rig *rig, u64 first, u64 last, bool clear);
 
 /* Returns the number of batches. */
 unsigned int rig_zap(struct rig *rig, u64 first, u64 last, bool prune);

@@ -169,6 +169,93 @@ TEST_F(entry, frame_change_is_refused_loudly)
 	shim_warnings = 0;
 }
 
+TEST_F(entry, type_change_is_refused_loudly)
+{
+	const u64 other = fmt(make_leaf)(FRAME, 1, SLAT_RWX, SLAT_MT_WP);
+
+	EXPECT_EQ(-EAGAIN, change(&self->mmu, self->table, leaf(SLAT_RWX), other));
+	EXPECT_EQ(1, shim_warnings);
+	EXPECT_EQ(leaf(SLAT_RWX), self->table->entry[AT]);
+	shim_warnings = 0;
+}
+
+/* Between a 2M leaf and a table whose leaves are the leaf's parts, but for one. */
+
+#define LARGE_FRAME	0x123400
+
+static u64 part(unsigned int n)
+{
+	return fmt(make_leaf)(LARGE_FRAME + n, 1, SLAT_R | SLAT_W, SLAT_MT_WB) | A;
+}
+
+static u64 whole(void)
+{
+	return fmt(make_leaf)(LARGE_FRAME, 2, SLAT_R | SLAT_W, SLAT_MT_WB) | A;
+}
+
+static struct slat_table *parts(unsigned int odd, u64 entry)
+{
+	struct slat_table *child = slat_table_alloc(fmt(empty)());
+	unsigned int n;
+
+	for (n = 0; n < SLAT_ENTRIES; n++)
+		child->entry[n] = n == odd ? entry : part(n);
+	return child;
+}
+
+TEST_F(entry, split_is_no_cut_and_returns_nothing)
+{
+	struct slat_table *child = parts(SLAT_ENTRIES, 0);
+	const u64 table = fmt(make_table)(slat_table_pfn(child));
+
+	self->table->level = 2;
+	atomic_long_set(&self->mmu.leaves[1], 1);
+	EXPECT_EQ(0, change(&self->mmu, self->table, whole(), table));
+	EXPECT_EQ(table, self->table->entry[AT]);
+	EXPECT_EQ(0, atomic_long_read(&self->mmu.leaves[1]));
+	EXPECT_EQ(1, atomic_long_read(&self->mmu.tables));
+	EXPECT_EQ(0, atomic_read(&self->table->live));
+	EXPECT_EQ(0, self->mmu.cut_gen);
+	EXPECT_EQ(0, returned.calls);
+	slat_table_free(child);
+}
+
+TEST_F(entry, split_into_anything_else_is_refused_loudly)
+{
+	const u64 odd[] = {
+		fmt(empty)(), part(1), part(0) & ~A, part(0) | D,
+		fmt(make_leaf)(LARGE_FRAME, 1, SLAT_RWX, SLAT_MT_WB) | A,
+		fmt(make_leaf)(LARGE_FRAME, 1, SLAT_R, SLAT_MT_WB) | A,
+		fmt(make_leaf)(LARGE_FRAME, 1, SLAT_R | SLAT_W, SLAT_MT_UC) | A,
+	};
+	unsigned int n;
+
+	self->table->level = 2;
+	for (n = 0; n < 2 * sizeof(odd) / sizeof(odd[0]); n++) {
+		struct slat_table *child = parts(n & 1 ? SLAT_ENTRIES - 1 : 0, odd[n / 2]);
+
+		shim_warnings = 0;
+		EXPECT_EQ(-EAGAIN, change(&self->mmu, self->table, whole(),
+					  fmt(make_table)(slat_table_pfn(child))));
+		EXPECT_EQ(1, shim_warnings);
+		EXPECT_EQ(whole(), self->table->entry[AT]);
+		slat_table_free(child);
+	}
+	shim_warnings = 0;
+}
+
+/* Merging takes a flush in between, even if frames agree. */
+TEST_F(entry, merge_in_place_is_refused_loudly)
+{
+	const u64 table = fmt(make_table)(LARGE_FRAME);
+
+	self->table->level = 2;
+	EXPECT_EQ(-EAGAIN, change(&self->mmu, self->table, table, whole()));
+	EXPECT_EQ(1, shim_warnings);
+	EXPECT_EQ(table, self->table->entry[AT]);
+	shim_warnings = 0;
+}
+
 TEST_F(entry, cut_without_the_lock_for_write_is_loud)
 {
 	write_unlock(&self->mmu.lock);

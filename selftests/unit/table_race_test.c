@@ -112,6 +112,17 @@ static void fill_competitor(void)
 	CHECK(!slat_cache_fill(&race.cache, race.rig->model.levels - 1));
 }
 
+/* A competitor has mapped a page. */
+static void note_map(struct rig *rig, unsigned int i, u64 frame, unsigned int rights)
+{
+	const struct model_map map = {
+		.frame = frame, .level = 1, .rights = rights, .type = SLAT_MT_WB,
+	};
+
+	CHECK(model_result(&rig->model, i, &map) == MODEL_DONE);
+	model_map(&rig->model, i, &map);
+}
+
 static void start_over(struct rig *rig)
 {
 	slat_cache_drain(&race.cache);
@@ -156,7 +167,7 @@ TEST_F(race, faster_vcpu_maps_the_same)
 		EXPECT_EQ(at, race.cache.nr);
 		EXPECT_EQ(variant->levels, atomic_long_read(&rig->mmu.tables));
 		slat_cache_drain(&race.cache);
-		EXPECT_EQ(0, model_map(&rig->model, 0, rig_frame(0), SLAT_RWX));
+		note_map(rig, 0, rig_frame(0), SLAT_RWX);
 		rig_check(rig);
 		rig_scan(rig);
 
@@ -180,7 +191,7 @@ TEST_F(race, faster_vcpu_maps_another_frame)
 		disarm();
 		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
 		slat_cache_drain(&race.cache);
-		EXPECT_EQ(0, model_map(&rig->model, 0, rig_frame(1), SLAT_R));
+		note_map(rig, 0, rig_frame(1), SLAT_R);
 		rig_check(rig);
 		start_over(rig);
 	}
@@ -203,7 +214,7 @@ TEST_F(race, faster_vcpu_maps_a_neighbour)
 		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
 		disarm();
 		slat_cache_drain(&race.cache);
-		EXPECT_EQ(0, model_map(&rig->model, 1, rig_frame(1), SLAT_R));
+		note_map(rig, 1, rig_frame(1), SLAT_R);
 		rig_check(rig);
 		rig_map(rig, 0, rig_frame(0), SLAT_RWX);
 		rig_check(rig);
@@ -222,7 +233,7 @@ TEST_F(race, two_vcpus_widen_differently)
 	arm(compete, 0);
 	EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, rig_frame(0), SLAT_R | SLAT_X));
 	disarm();
-	EXPECT_EQ(0, model_map(&rig->model, 0, rig_frame(0), SLAT_R | SLAT_W));
+	note_map(rig, 0, rig_frame(0), SLAT_R | SLAT_W);
 	rig_check(rig);
 	rig_map(rig, 0, rig_frame(0), SLAT_R | SLAT_X);
 	EXPECT_EQ(SLAT_RWX, hw_peek(&rig->hw, 0).rights);
@@ -241,6 +252,129 @@ TEST_F(race, nothing_to_widen_is_no_race)
 	EXPECT_EQ(0, rig_try_map(rig, 0, rig_frame(0), SLAT_RWX));
 	EXPECT_EQ(0, race.seen);
 	shim_before_cmpxchg = NULL;
+	rig_check(rig);
+}
+
+static struct model_map large_map(const struct rig *rig, unsigned int level, unsigned int rights)
+{
+	return (struct model_map) {
+		.frame = rig_large_frame(0, 0), .level = level, .rights = rights,
+		.type = SLAT_MT_WB,
+	};
+}
+
+/* The guest uses a large leaf while its parts are made ready: they are made again. */
+TEST_F(race, accessed_and_dirty_survive_a_split)
+{
+	static const unsigned int kinds[] = { HW_READ, HW_WRITE };
+	struct rig *rig = self->rig;
+	const struct model_map large = large_map(rig, 2, SLAT_R | SLAT_W);
+	unsigned int n;
+
+	for (n = 0; n < 2; n++) {
+		EXPECT_EQ(0, rig_map_as(rig, 0, &large));
+		race.kind = kinds[n];
+		arm(use, 0);
+		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, large.frame, SLAT_RWX));
+		disarm();
+		EXPECT_EQ(variant->levels - 1, rig->cache.nr);
+		rig_check(rig);
+		rig_scan(rig);
+		rig_map(rig, 0, large.frame, SLAT_RWX);
+		EXPECT_EQ(kinds[n] == HW_WRITE, hw_peek(&rig->hw, 511).dirty);
+		rig_check(rig);
+		rig_scan(rig);
+		start_over(rig);
+	}
+}
+
+/* A table that was filled in vain is as good as new. */
+TEST_F(race, lost_split_leaves_no_trace)
+{
+	struct rig *rig = self->rig;
+	const struct model_map large = large_map(rig, 3, SLAT_R);
+	unsigned int at;
+
+	for (at = 0; at < 2; at++) {
+		EXPECT_EQ(0, rig_map_as(rig, 0, &large));
+		arm(lose, at);
+		EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, large.frame, SLAT_RWX));
+		disarm();
+		EXPECT_EQ(variant->levels - 1 - at, rig->cache.nr);
+		rig_note_tables(rig, 0);
+		rig_check(rig);
+		rig_scan(rig);
+		/* It serves elsewhere. */
+		start_over(rig);
+		rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+		rig_scan(rig);
+		start_over(rig);
+	}
+}
+
+/* Two vCPUs write to one large leaf, each to its page. */
+TEST_F(race, two_vcpus_split)
+{
+	struct rig *rig = self->rig;
+	const struct model_map large = large_map(rig, 2, SLAT_R);
+
+	ASSERT_EQ(1, rig->model.page[1].gfn);
+	EXPECT_EQ(0, rig_map_as(rig, 0, &large));
+	race.page = 1;
+	race.frame = large.frame + 1;
+	race.rights = SLAT_RWX;
+	fill_competitor();
+	arm(compete, 0);
+	EXPECT_EQ(-EAGAIN, rig_try_map(rig, 0, large.frame, SLAT_RWX));
+	disarm();
+	slat_cache_drain(&race.cache);
+	note_map(rig, 1, large.frame + 1, SLAT_RWX);
+	rig_check(rig);
+	rig_map(rig, 0, large.frame, SLAT_RWX);
+	rig_check(rig);
+	rig_scan(rig);
+}
+
+/* Somebody enters one of its pages, or its table: the others are entered. */
+TEST_F(race, run_skips_what_it_loses)
+{
+	struct rig *rig = self->rig;
+	const u64 pfn[] = { 5, 6, 7 };
+	const u8 rights[] = { SLAT_R, SLAT_R, SLAT_R };
+	const struct slat_run run = {
+		.nr = 3, .pfn = pfn, .rights = rights, .type = SLAT_MT_WB, .cache = &rig->cache,
+	};
+
+	arm(lose, 0);
+	read_lock(&rig->mmu.lock);
+	EXPECT_EQ(-EAGAIN, rig->mmu.ops->map_run(&rig->mmu, &rig->root, &run));
+	disarm();
+	EXPECT_EQ(variant->levels - 1, rig->cache.nr);
+	arm(lose, variant->levels);
+	EXPECT_EQ(2, rig->mmu.ops->map_run(&rig->mmu, &rig->root, &run));
+	disarm();
+	read_unlock(&rig->mmu.lock);
+	note_map(rig, 0, 5, SLAT_R);
+	EXPECT_EQ(0, hw_peek(&rig->hw, 1).level);
+	note_map(rig, rig_index(rig, 2), 7, SLAT_R);
+	rig_check(rig);
+	rig_scan(rig);
+}
+
+/* D is set while A is cleared. */
+TEST_F(race, dirty_survives_ageing)
+{
+	struct rig *rig = self->rig;
+
+	rig_map(rig, 0, rig_frame(0), SLAT_RWX);
+	rig_access(rig, 0, HW_READ);
+	race.kind = HW_WRITE;
+	arm(use, 0);
+	EXPECT_TRUE(rig_age(rig, 0, 0, true));
+	disarm();
+	EXPECT_EQ(2, race.seen);
+	EXPECT_TRUE(hw_peek(&rig->hw, 0).dirty);
+	EXPECT_FALSE(hw_peek(&rig->hw, 0).accessed);
 	rig_check(rig);
 }
 

@@ -5,10 +5,8 @@
 
 #include <linux/bug.h>
 
-#include "apm.h"
 #include "check.h"
 #include "rig.h"
-#include "sdm.h"
 
 FIXTURE(table)
 {
@@ -202,9 +200,14 @@ TEST_F(table, empty_cache_maps_nothing)
 
 	for (nr = 0; nr < variant->levels - 1; nr++) {
 		for (i = 0; i < rig->model.nr; i++) {
+			const struct model_map map = {
+				.frame = rig_frame(i), .level = 1, .rights = SLAT_RWX,
+				.type = SLAT_MT_WB,
+			};
+
 			if (model_tables_missing(&rig->model, i) <= nr)
 				continue;
-			rig_map_short(rig, i, nr);
+			rig_map_short(rig, i, &map, nr);
 			rig_check(rig);
 		}
 		rig_scan(rig);
@@ -433,59 +436,6 @@ TEST_F(table, zap_of_sparse_tables_is_bounded)
 	EXPECT_LT(1, calls);
 	EXPECT_GE(200, calls);
 	EXPECT_EQ(0, tables_leaves(&rig->mmu));
-}
-
-/* WB, accessed, not writable. */
-static uint64_t large_leaf(const struct rig *rig, u64 frame)
-{
-	if (rig->format == &rig_npt)
-		return frame << APM_ADDRESS | apm_bit(APM_P) | apm_bit(APM_US) | apm_bit(APM_PS) |
-		       apm_bit(APM_A);
-	return frame << SDM_ADDRESS | sdm_bit(SDM_READ) | sdm_bit(SDM_EXECUTE) |
-	       sdm_bit(SDM_LARGE) | 6ULL << SDM_TYPE | sdm_bit(SDM_ACCESSED) |
-	       sdm_bit(SDM_SUPPRESS_VE);
-}
-
-/* A leaf that other code may make, of 2M or 1G. */
-static uint64_t *plant_large_leaf(struct rig *rig, u64 gfn, unsigned int level, u64 frame)
-{
-	uint64_t *entry;
-
-	fill_gfn(rig, gfn + (1ULL << (9 * (level - 1))));	/* the next entry */
-	entry = hw_entry(&rig->hw, gfn, level);
-	*entry = large_leaf(rig, frame);
-	atomic_add(1, &slat_table_of((uintptr_t)entry >> 12)->live);
-	atomic_long_inc(&rig->mmu.leaves[level - 1]);
-	return entry;
-}
-
-TEST_F(table, large_leaf_reads_and_zaps)
-{
-	struct rig *rig = self->rig;
-	unsigned int level;
-
-	for (level = 2; level <= 3; level++) {
-		const u64 gfn = 9ULL << 18, last = gfn + (1ULL << (9 * (level - 1))) - 1;
-		uint64_t *entry = plant_large_leaf(rig, gfn, level, 0x40000);
-		struct slat_leaf leaf;
-
-		rig->mmu.ops->read(&rig->root, gfn + 3, &leaf);
-		EXPECT_EQ(level, leaf.level);
-		EXPECT_EQ(0x40003, leaf.pfn);
-		EXPECT_EQ(SLAT_R | SLAT_X, leaf.rights);
-		EXPECT_TRUE(leaf.accessed);
-		EXPECT_FALSE(leaf.dirty);
-		EXPECT_EQ(0x40003, hw_peek(&rig->hw, gfn + 3).frame);
-
-		EXPECT_EQ(1, zap_calls(rig, gfn, last));
-		EXPECT_EQ(rig->hw.format->empty, *entry);
-		EXPECT_EQ(1, tables_leaves(&rig->mmu));
-		EXPECT_EQ(1, rig->returned[7].accessed);
-		EXPECT_EQ(0, rig->returned[7].dirty);
-		EXPECT_EQ(1, zap_calls(rig, last + 1, last + 1));
-		rig_zap(rig, 0, model_last_gfn(&rig->model), true);
-		rig->returned[7] = (struct rig_tally) {};
-	}
 }
 
 /* Bits of an entry that is not present say nothing. */

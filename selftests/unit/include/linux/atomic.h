@@ -19,6 +19,11 @@ static inline int atomic_read(const atomic_t *v)
 	return __atomic_load_n(&v->counter, __ATOMIC_RELAXED);
 }
 
+static inline void atomic_set(atomic_t *v, int i)
+{
+	__atomic_store_n(&v->counter, i, __ATOMIC_RELAXED);
+}
+
 static inline void atomic_add(int i, atomic_t *v)
 {
 	__atomic_add_fetch(&v->counter, i, __ATOMIC_RELAXED);
@@ -27,6 +32,11 @@ static inline void atomic_add(int i, atomic_t *v)
 static inline long atomic_long_read(const atomic_long_t *v)
 {
 	return __atomic_load_n(&v->counter, __ATOMIC_RELAXED);
+}
+
+static inline void atomic_long_set(atomic_long_t *v, long i)
+{
+	__atomic_store_n(&v->counter, i, __ATOMIC_RELAXED);
 }
 
 static inline void atomic_long_add(long i, atomic_long_t *v)

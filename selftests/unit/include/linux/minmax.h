@@ -3,6 +3,7 @@
 #define SLAT_UNIT_MINMAX_H
 
 #define min(a, b)		((a) < (b) ? (a) : (b))
+#define max(a, b)		((a) > (b) ? (a) : (b))
 #define min_t(type, a, b)	min((type)(a), (type)(b))
 #define clamp(value, low, high)	((value) < (low) ? (low) : min(value, high))
 #define clamp_t(type, value, low, high) \
