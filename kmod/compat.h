@@ -57,22 +57,30 @@ static inline void slat_eventfd_signal(struct eventfd_ctx *ctx)
 }
 
 /**
- * slat_guest_enter_irqoff() - guest_state_enter_irqoff(), with a say about RCU
- * @note:	tell RCU that this CPU reads nothing just now.  Once a tick will do,
- *		since RCU looks no more often; the kernel's own does it at each entry
+ * slat_guest_enter_irqoff() - guest_state_enter_irqoff() without telling RCU
+ *
+ * Each time would be more often than RCU looks, see slat_note_quiescent().
  */
-static __always_inline void slat_guest_enter_irqoff(bool note)
+static __always_inline void slat_guest_enter_irqoff(void)
 {
 	instrumentation_begin();
 	trace_hardirqs_on_prepare();
 	lockdep_hardirqs_on_prepare();
 	instrumentation_end();
-	if (!context_tracking_guest_enter() && note) {
-		instrumentation_begin();
-		rcu_note_context_switch(false);
-		instrumentation_end();
-	}
+	context_tracking_guest_enter();
 	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+
+/**
+ * slat_note_quiescent() - tell RCU that this CPU reads nothing, once a tick
+ * @noted:	when it was told last, in jiffies
+ */
+static inline void slat_note_quiescent(unsigned long *noted)
+{
+	if (*noted == jiffies)
+		return;
+	*noted = jiffies;
+	rcu_note_context_switch(false);
 }
 
 /**

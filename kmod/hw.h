@@ -7,6 +7,7 @@
 #define SLAT_HW_H
 
 #include <linux/kvm.h>
+#include <linux/percpu.h>
 #include <linux/types.h>
 
 struct slat_vcpu;
@@ -131,10 +132,7 @@ struct slat_mode {
  * @set_cr4:	already checked
  * @get_msr:	Return: 0, or -ENOENT for an MSR that is not kept here
  * @set_msr:	already checked.  Return: likewise
- * @get_shadow:	does the last instruction hold off interrupts and NMIs?
- * @set_shadow:	likewise
- * @skipped:	an instruction was completed by software: end its interrupt shadow
- * @single_stepped: and it was traced: raise the #DB
+ * @single_stepped: an instruction that software completed was traced: raise the #DB
  * @set_cr8:	at most SLAT_CR8_MAX; vcpu->cr8 is the getter
  * @get_debug:	DR6 and DR7
  * @set_debug:	likewise; already checked
@@ -163,9 +161,6 @@ struct slat_hw {
 	void (*set_cr4)(struct slat_vcpu *vcpu, u64 cr4);
 	int (*get_msr)(struct slat_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct slat_vcpu *vcpu, u32 index, u64 value);
-	bool (*get_shadow)(struct slat_vcpu *vcpu);
-	void (*set_shadow)(struct slat_vcpu *vcpu, bool shadow);
-	void (*skipped)(struct slat_vcpu *vcpu);
 	void (*single_stepped)(struct slat_vcpu *vcpu);
 	void (*set_cr8)(struct slat_vcpu *vcpu, u64 cr8);
 	void (*get_debug)(struct slat_vcpu *vcpu, u64 *dr6, u64 *dr7);
@@ -191,7 +186,12 @@ int slat_hw_get(void);
 /** slat_hw_put() - a VM is gone; after the last one it is switched off. */
 void slat_hw_put(void);
 
+DECLARE_PER_CPU(bool, slat_hw_on);
+
 /** slat_hw_here() - is it on, on this CPU?  Context: preemption off. */
-bool slat_hw_here(void);
+static inline bool slat_hw_here(void)
+{
+	return __this_cpu_read(slat_hw_on);
+}
 
 #endif

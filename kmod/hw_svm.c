@@ -375,16 +375,17 @@ static bool other_tsc_aux(const struct slat_vcpu *vcpu, const struct svm_cpu *sc
 	return vcpu->limits.tsc_aux && vcpu->msrs.tsc_aux != sc->tsc_aux;
 }
 
-static noinstr void switch_worlds(struct slat_vcpu *vcpu, u64 vmcb_pa, u64 host_pa)
+static noinstr void switch_worlds(struct slat_vcpu *vcpu)
 {
-	slat_guest_enter_irqoff(vcpu->noted != jiffies);
-	vcpu->noted = jiffies;
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	slat_guest_enter_irqoff();
 	/*
 	 * VMRUN takes the host's interrupt flag for physical interrupts; GIF is clear,
 	 * so none arrives out here.
 	 */
 	raw_local_irq_enable();
-	slat_svm_switch(vmcb_pa, vcpu->gpr, host_pa);
+	slat_svm_switch(svm->vmcb_pa, vcpu->gpr, __this_cpu_read(svm_cpus.host_pa));
 	raw_local_irq_disable();
 	guest_state_exit_irqoff();
 }
@@ -409,7 +410,7 @@ static void run_once(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	load_xstate(vcpu, sc);
 	if (tsc_aux)
 		wrmsrl(MSR_TSC_AUX, vcpu->msrs.tsc_aux);
-	switch_worlds(vcpu, svm->vmcb_pa, sc->host_pa);
+	switch_worlds(vcpu);
 	if (tsc_aux)
 		wrmsrl(MSR_TSC_AUX, sc->tsc_aux);
 	restore_xstate(vcpu, sc);
@@ -564,6 +565,7 @@ static void svm_run(struct slat_vcpu *vcpu, u64 gen)
 	save->rflags = vcpu->rflags;
 	save->cr2 = vcpu->cr2;
 	control->msrpm_base_pa = rcu_access_pointer(vcpu->vm->msr_filter) ? msrpm_all_pa : msrpm_pa;
+	control->int_state = vcpu->events.shadow ? SVM_INTERRUPT_SHADOW_MASK : 0;
 	control->event_inj = 0;
 	if (svm_has_events(vcpu, svm))
 		svm_inject(vcpu, svm);
@@ -580,6 +582,7 @@ static void svm_run(struct slat_vcpu *vcpu, u64 gen)
 	vcpu->cr8 = control->int_ctl & V_TPR_MASK;
 	svm_update_mode(vcpu);
 	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	vcpu->events.shadow = control->int_state & SVM_INTERRUPT_SHADOW_MASK;
 	vcpu->events.delivering = control->exit_int_info & SVM_EXITINTINFO_VALID;
 	if (vcpu->events.delivering)
 		svm_redeliver(vcpu, control);
@@ -591,11 +594,6 @@ static void svm_run(struct slat_vcpu *vcpu, u64 gen)
 		exit->reason = SLAT_EXIT_NOTHING;
 	else
 		explain(vcpu, svm, exit);
-}
-
-static void svm_skipped(struct slat_vcpu *vcpu)
-{
-	to_svm(vcpu)->vmcb->control.int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
 }
 
 static void svm_single_stepped(struct slat_vcpu *vcpu)
@@ -622,9 +620,6 @@ const struct slat_hw slat_svm = {
 	.set_cr4 = svm_set_cr4,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
-	.get_shadow = svm_get_shadow,
-	.set_shadow = svm_set_shadow,
-	.skipped = svm_skipped,
 	.single_stepped = svm_single_stepped,
 	.set_cr8 = svm_set_cr8,
 	.get_debug = svm_get_debug,

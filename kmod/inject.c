@@ -47,8 +47,6 @@ void slat_inject_payload(struct slat_vcpu *vcpu)
 {
 	struct slat_exception *ex = &vcpu->events.exception;
 
-	if (!ex->deferred)
-		return;
 	if (ex->has_payload && ex->vector == X86_TRAP_PF)
 		vcpu->cr2 = ex->payload;
 	else if (ex->has_payload && ex->vector == X86_TRAP_DB)
@@ -78,7 +76,7 @@ void slat_inject_nmi(struct slat_vcpu *vcpu)
 
 static bool irqs_on(struct slat_vcpu *vcpu)
 {
-	return (vcpu->rflags & X86_EFLAGS_IF) && !slat_hw->get_shadow(vcpu);
+	return (vcpu->rflags & X86_EFLAGS_IF) && !vcpu->events.shadow;
 }
 
 bool slat_inject_irq_ready(struct slat_vcpu *vcpu)
@@ -91,7 +89,7 @@ bool slat_inject_irq_ready(struct slat_vcpu *vcpu)
 
 static bool nmis_on(struct slat_vcpu *vcpu)
 {
-	return !vcpu->events.nmi.masked && !slat_hw->get_shadow(vcpu);
+	return !vcpu->events.nmi.masked && !vcpu->events.shadow;
 }
 
 /* In the order in which a CPU takes them; what was taken before comes first. */

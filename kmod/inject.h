@@ -65,12 +65,14 @@ struct slat_nmi {
 /**
  * struct slat_events - all that is to be raised in a vCPU; vcpu->mutex held
  * @delivering:	the last exit cut the delivery of an event short
+ * @shadow:	the last instruction holds off interrupts and NMIs
  */
 struct slat_events {
 	struct slat_exception exception;
 	struct slat_irq irq;
 	struct slat_nmi nmi;
 	bool delivering;
+	bool shadow;
 };
 
 enum slat_event_type {

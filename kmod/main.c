@@ -25,7 +25,7 @@ unsigned int slat_hw_levels;
 static DEFINE_SLAT_MUTEX(hw_lock, SLAT_LOCK_HW);
 static unsigned int hw_users;
 static bool rebooting;
-static DEFINE_PER_CPU(bool, hw_on);
+DEFINE_PER_CPU(bool, slat_hw_on);
 static int hotplug_state;
 
 /* On this CPU, interrupts off. */
@@ -33,19 +33,19 @@ static int enable_here(void)
 {
 	int ret;
 
-	if (__this_cpu_read(hw_on))
+	if (__this_cpu_read(slat_hw_on))
 		return 0;
 	ret = slat_hw->cpu_enable();
 	if (!ret)
-		__this_cpu_write(hw_on, true);
+		__this_cpu_write(slat_hw_on, true);
 	return ret;
 }
 
 static void disable_here(void *unused)
 {
-	if (!__this_cpu_read(hw_on))
+	if (!__this_cpu_read(slat_hw_on))
 		return;
-	__this_cpu_write(hw_on, false);
+	__this_cpu_write(slat_hw_on, false);
 	slat_hw->cpu_disable();
 }
 
@@ -92,11 +92,6 @@ void slat_hw_put(void)
 		on_each_cpu(disable_here, NULL, 1);
 	slat_mutex_unlock(&hw_lock);
 	cpus_read_unlock();
-}
-
-bool slat_hw_here(void)
-{
-	return __this_cpu_read(hw_on);
 }
 
 /* On the CPU that comes or goes, which runs no user task then. */

@@ -136,7 +136,7 @@ void slat_events_get(struct slat_vcpu *vcpu, struct kvm_vcpu_events *events)
 	events->interrupt.injected = from->irq.queued || from->irq.taken;
 	events->interrupt.nr = from->irq.vector;
 	/* SVM does not tell which instruction it was. */
-	if (slat_hw->get_shadow(vcpu))
+	if (from->shadow)
 		events->interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI;
 	events->nmi.injected = from->nmi.taken;
 	events->nmi.pending = !!from->nmi.queued;
@@ -212,7 +212,7 @@ int slat_events_set(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *events
 		.taken = events->interrupt.injected, .vector = events->interrupt.nr,
 	};
 	if (events->flags & KVM_VCPUEVENT_VALID_SHADOW)
-		slat_hw->set_shadow(vcpu, events->interrupt.shadow);
+		vcpu->events.shadow = events->interrupt.shadow;
 	set_nmi(&vcpu->events.nmi, events);
 	return 0;
 }

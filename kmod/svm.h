@@ -118,9 +118,6 @@ void svm_check_iret(struct slat_vcpu *vcpu, struct svm_vcpu *svm);
  */
 bool svm_end_stepping(struct slat_vcpu *vcpu, struct svm_vcpu *svm);
 
-bool svm_get_shadow(struct slat_vcpu *vcpu);
-void svm_set_shadow(struct slat_vcpu *vcpu, bool shadow);
-
 /* Debug registers (svm_debug.c) */
 
 /** svm_set_dr_live() - may the guest use its debug registers without exits? */

@@ -121,17 +121,3 @@ bool svm_end_stepping(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	save->dr6 &= ~(u64)DR_STEP;
 	return !(save->dr6 & DR_TRAP_BITS);
 }
-
-bool svm_get_shadow(struct slat_vcpu *vcpu)
-{
-	return to_svm(vcpu)->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK;
-}
-
-void svm_set_shadow(struct slat_vcpu *vcpu, bool shadow)
-{
-	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-
-	control->int_state &= ~SVM_INTERRUPT_SHADOW_MASK;
-	if (shadow)
-		control->int_state |= SVM_INTERRUPT_SHADOW_MASK;
-}

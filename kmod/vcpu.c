@@ -137,7 +137,7 @@ void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip)
 	const struct slat_mode *mode = &vcpu->mode;
 
 	vcpu->rip = mode->cs_l ? next_rip : (u32)next_rip;
-	slat_hw->skipped(vcpu);
+	vcpu->events.shadow = false;
 	vcpu->rflags &= ~X86_EFLAGS_RF;
 	if (vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP)
 		vcpu->debug.stepped = true;
@@ -182,6 +182,7 @@ static int enter(struct slat_vcpu *vcpu)
 		switch_fpu_return();
 	gen = smp_load_acquire(&vcpu->vm->mmu.cut_gen);
 
+	slat_note_quiescent(&vcpu->noted);
 	guest_timing_enter_irqoff();
 	slat_hw->run(vcpu, gen);
 	WRITE_ONCE(vcpu->in_guest, false);
@@ -222,7 +223,8 @@ static int run_guest(struct slat_vcpu *vcpu)
 	int ret;
 
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
-	slat_inject_payload(vcpu);
+	if (vcpu->events.exception.deferred)
+		slat_inject_payload(vcpu);
 	do {
 		if (slat_inject_is_triple(&vcpu->events))
 			return shutdown(vcpu);
