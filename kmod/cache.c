@@ -5,7 +5,6 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/swap.h>
 
 #include "table.h"
 
@@ -44,20 +43,21 @@ u64 slat_table_pfn(const struct slat_table *table)
 
 void slat_host_page_return(u64 pfn, bool accessed, bool dirty)
 {
-	struct page *page = pfn_to_page(pfn);
+	struct folio *folio = page_folio(pfn_to_page(pfn));
 
 	/* The zero page has no state of its own. */
-	if (PageReserved(page))
+	if (folio_test_reserved(folio))
 		return;
 	/*
-	 * Only the flag: set_page_dirty() may sleep.  The host's own entry was
+	 * Only the flag: folio_mark_dirty() may sleep.  The host's own entry was
 	 * dirtied when the page was got for write, and whoever cleans it
 	 * invalidates us first.
 	 */
-	if (dirty)
-		SetPageDirty(page);
-	if (accessed)
-		mark_page_accessed(page);
+	if (dirty && !folio_test_dirty(folio))
+		folio_set_dirty(folio);
+	/* To activate it as well is for the fault that brings it back. */
+	if (accessed && !folio_test_referenced(folio))
+		folio_set_referenced(folio);
 }
 
 void slat_cache_init(struct slat_cache *cache, u64 empty)

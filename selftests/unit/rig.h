@@ -13,10 +13,10 @@
 #define RIG_FRAMES	24
 
 /*
- * Entries that one call of zap may look at, and leaves that it may clear: at 10 and
- * 100 instructions each, about 100,000.
+ * Entries that one call of zap may look at, and leaves that it may clear: at 25 and
+ * 125 instructions each, about 100,000.
  */
-#define RIG_ZAP_READS_MAX	9000
+#define RIG_ZAP_READS_MAX	4000
 #define RIG_ZAP_LEAVES_MAX	700
 
 /*
