@@ -44,7 +44,7 @@ struct slat_held {
 	unsigned int reach;
 };
 
-/** slat_lock_name() - a level's name in the table SLAT_LOCKS. */
+/** slat_lock_name() - a level's name in the list SLAT_LOCKS. */
 const char *slat_lock_name(enum slat_lock_level level);
 
 /**

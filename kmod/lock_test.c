@@ -53,6 +53,17 @@ static void provoke_order(void)
 	slat_lock_release(&a->table);
 }
 
+/* A reader's section, which may begin anywhere, does not hide what is outside of it. */
+static void provoke_order_past_reader(void)
+{
+	slat_lock_take(&a->tsc, SLAT_LOCK_EXCLUSIVE);
+	slat_lock_take(&a->srcu, SLAT_LOCK_SHARED);
+	slat_lock_take(&a->table, SLAT_LOCK_EXCLUSIVE);
+	slat_lock_release(&a->table);
+	slat_lock_release(&a->srcu);
+	slat_lock_release(&a->tsc);
+}
+
 static void provoke_same_level(void)
 {
 	slat_lock_take(&a->table, SLAT_LOCK_SHARED);
@@ -138,7 +149,7 @@ static void provoke_caller_is_subject(void)
 	slat_lock_release(&a->slots);
 }
 
-/* By their levels the locks of this and the next three would be in order. */
+/* Here and in the next four the levels alone would be in order. */
 static void provoke_subject_in_caller(void)
 {
 	slat_lock_take(&a->slots, SLAT_LOCK_EXCLUSIVE);
@@ -163,6 +174,19 @@ static void provoke_subject_of_subject(void)
 	slat_lock_release(&c->tsc);
 	slat_lock_release(&a->table);
 	slat_caller_end(&a->memory);
+	slat_lock_release(&b->srcu);
+	slat_caller_end(&b->memory);
+	slat_lock_release(&c->slots);
+}
+
+/* C's notifier would run inside B's, and that inside C's ioctl. */
+static void provoke_subject_as_caller(void)
+{
+	slat_lock_take(&c->slots, SLAT_LOCK_EXCLUSIVE);
+	slat_caller_begin(&b->memory);
+	slat_lock_take(&b->srcu, SLAT_LOCK_SHARED);
+	slat_caller_begin(&c->memory);
+	slat_caller_end(&c->memory);
 	slat_lock_release(&b->srcu);
 	slat_caller_end(&b->memory);
 	slat_lock_release(&c->slots);
@@ -203,6 +227,7 @@ static const struct {
 	void (*provoke)(void);
 } provocations[] = {
 	{ "order", provoke_order },
+	{ "order-past-reader", provoke_order_past_reader },
 	{ "same-level", provoke_same_level },
 	{ "read-then-write", provoke_read_then_write },
 	{ "synchronize-in-reader", provoke_synchronize_in_reader },
@@ -214,6 +239,7 @@ static const struct {
 	{ "caller-is-subject", provoke_caller_is_subject },
 	{ "subject-in-caller", provoke_subject_in_caller },
 	{ "subject-of-subject", provoke_subject_of_subject },
+	{ "subject-as-caller", provoke_subject_as_caller },
 	{ "nobodys-in-caller", provoke_nobodys_in_caller },
 	{ "nobodys-as-subject", provoke_nobodys_as_subject },
 	{ "second-vm", provoke_second_vm },

@@ -13,7 +13,7 @@ enum kind { MUTEX, SRCU, MM, RWLOCK, SPINLOCK };
 static const struct {
 	const char *name;
 	enum kind kind;
-} table[SLAT_NR_LOCKS] = {
+} levels[SLAT_NR_LOCKS] = {
 #define LOCK(level, name, kind) [SLAT_LOCK_##level] = { name, kind },
 	SLAT_LOCKS(LOCK)
 #undef LOCK
@@ -21,7 +21,7 @@ static const struct {
 
 const char *slat_lock_name(enum slat_lock_level level)
 {
-	return table[level].name;
+	return levels[level].name;
 }
 
 /*
@@ -125,12 +125,12 @@ static struct record *claim_elsewhere(struct record *home)
 
 static bool spins(const struct slat_held *held)
 {
-	return table[held->id->level].kind >= RWLOCK;
+	return levels[held->id->level].kind >= RWLOCK;
 }
 
 static bool is_srcu_read(const struct slat_held *held)
 {
-	return table[held->id->level].kind == SRCU && held->mode == SLAT_LOCK_SHARED;
+	return levels[held->id->level].kind == SRCU && held->mode == SLAT_LOCK_SHARED;
 }
 
 /* The same lock twice. */
@@ -187,13 +187,29 @@ static const struct slat_held *find_caller(const struct record *record)
 	return NULL;
 }
 
+/* Does @new go with the innermost caller, if there is one? */
+static bool fits_caller(const struct record *record, const struct slat_held *caller,
+			const struct slat_held *new)
+{
+	const struct slat_held *held;
+
+	if (!caller || caller->id->owner == new->id->owner)
+		return true;
+	if (new->mode != SLAT_LOCK_CALLER)
+		return false;
+	for (held = record->held; held < caller; held++)
+		if (held->id->owner == new->id->owner)
+			return false;
+	return true;
+}
+
 /* May the owner of @record take @new?  Otherwise, report it. */
 static bool check(const struct record *record, const struct slat_held *new)
 {
 	const struct slat_held *caller = find_caller(record), *held;
 	bool begins = new->mode == SLAT_LOCK_CALLER;
 
-	if (caller && !begins && caller->id->owner != new->id->owner) {
+	if (!fits_caller(record, caller, new)) {
 		slat_lock_report(SLAT_LOCK_FAULT_CALLER, record->top, new);
 		return false;
 	}
@@ -350,7 +366,7 @@ void slat_may_sleep(void)
 static struct lock_class_key keys[SLAT_NR_LOCKS];
 
 #define set_class(lock, level) \
-	lockdep_set_class_and_name(lock, &keys[level], table[level].name)
+	lockdep_set_class_and_name(lock, &keys[level], levels[level].name)
 
 void slat_mutex_init(struct slat_mutex *mutex, enum slat_lock_level level, const void *owner)
 {

@@ -2,8 +2,8 @@
 /*
  * Every lock of slat, the order in which they are taken, and the checker of it.
  *
- * A thread takes locks downwards in the table SLAT_LOCKS only, whichever VMs they
- * belong to, and no two of one row: so threads cannot wait for each other in a ring.
+ * A thread takes locks downwards in the list SLAT_LOCKS only, whichever VMs they
+ * belong to, and no two of one level: so threads cannot wait for each other in a ring.
  * All locks are taken by the functions below.  These note in a record of the current
  * task what it holds, compare before they wait, and report what is not in order, once
  * for each pair of places.  They do so in every build; lockdep is told as well.
@@ -21,12 +21,14 @@
  * makes a VM the caller; it says so with slat_caller_begin() and slat_caller_end().
  * These also stand for the mm's locks, inside which notifiers run.  In between,
  * only the caller's locks may be taken: a subject's is refused, be it of the VM just
- * outside or, when callers nest, of one further out, and a lock that no VM owns counts
- * as the subject's.  Elsewhere no lock of a second VM may be taken at all.
+ * outside or, when callers nest, of one further out, which cannot become the caller
+ * of its own caller either; and a lock that no VM owns counts as the subject's.
+ * Elsewhere no lock of a second VM may be taken at all.
  *
- * The roles may be reversed in another thread (the log of A goes to memory of B, while
- * that of B goes to memory of A): the levels count for all VMs together, what the
- * subjects hold is above mm, and what the callers take is below it.
+ * Another thread may have the roles reversed, or three VMs in a ring (the log of A
+ * goes to memory of B, while that of B goes to memory of A).  This is no deadlock:
+ * levels count for all VMs together, what subjects hold is above mm in the list, and
+ * what callers take is below it.
  */
 #ifndef SLAT_LOCKS_H
 #define SLAT_LOCKS_H
@@ -42,27 +44,35 @@
  * Not here, since nothing of slat is ever taken inside of them: the locks of the
  * kernel's own objects (xarrays, eventfds) and seen_lock of the checker.
  */
-#define SLAT_LOCKS(LOCK)							\
-	/* One vCPU's state.  Held for all of KVM_RUN: what a guest needs is below. */ \
-	LOCK(VCPU, "vcpu->mutex", MUTEX)					\
-	/* Which vCPUs and doorbells exist, and what is settled with the first vCPU. */ \
-	LOCK(VM, "vm->lock", MUTEX)						\
-	/* Changes of the slots, one at a time. */				\
-	LOCK(SLOTS, "vm->slots_lock", MUTEX)					\
-	/* Whether CPUs are enabled.  Inside cpus_read_lock(), since the callbacks of	\
-	 * CPU hotplug run with that held. */					\
-	LOCK(HW, "hw_lock", MUTEX)						\
-	/* A snapshot of the slots.  A reader waits for nothing, so that a notifier may	\
-	 * read at any point; but it may fault in user memory, and whoever changes the	\
-	 * slots waits for it.  Hence above mm, and below slots_lock. */	\
-	LOCK(SRCU, "vm->slots_srcu", SRCU)					\
-	/* The mm's: mmap_lock and others.  User copies and get_user_pages() take them, and	\
-	 * MMU notifiers run inside. */						\
-	LOCK(MM, "mm", MM)							\
-	/* The table lock: the nested tables, and the count of invalidations.  Nothing	\
-	 * inside sleeps, allocates or touches user memory. */			\
-	LOCK(TABLE, "mmu->lock", RWLOCK)					\
-	/* The VMM's last write to a TSC. */					\
+#define SLAT_LOCKS(LOCK)								\
+	/* One vCPU's state.  Held for all of KVM_RUN: what a guest needs is inside. */	\
+	LOCK(VCPU, "vcpu->mutex", MUTEX)						\
+	/* Which vCPUs and doorbells exist, what is settled with the first vCPU. */	\
+	LOCK(VM, "vm->lock", MUTEX)							\
+	/* Changes of the slots, one at a time. */					\
+	LOCK(SLOTS, "vm->slots_lock", MUTEX)						\
+	/*										\
+	 * Whether CPUs are enabled.  Inside cpus_read_lock(), since the callbacks	\
+	 * of CPU hotplug run with that held.						\
+	 */										\
+	LOCK(HW, "hw_lock", MUTEX)							\
+	/*										\
+	 * A snapshot of the slots.  A reader waits for nothing, so that a notifier	\
+	 * may read at any point; but it may fault in user memory, and whoever		\
+	 * changes the slots waits for it.  Hence outside of mm, inside slots_lock.	\
+	 */										\
+	LOCK(SRCU, "vm->slots_srcu", SRCU)						\
+	/*										\
+	 * The mm's: mmap_lock and others.  Copies of user memory and			\
+	 * get_user_pages() take them, and MMU notifiers run inside.			\
+	 */										\
+	LOCK(MM, "mm", MM)								\
+	/*										\
+	 * The table lock: the nested tables, and the count of invalidations.		\
+	 * Nothing inside sleeps, allocates or touches user memory.			\
+	 */										\
+	LOCK(TABLE, "mmu->lock", RWLOCK)						\
+	/* The VMM's last write to a TSC. */						\
 	LOCK(TSC, "vm->tsc.lock", SPINLOCK)
 
 enum slat_lock_level {

@@ -138,6 +138,7 @@ FIXTURE_VARIANT_ADD(provoked, name)					\
 }
 
 PROVOKED(order, "order", "order");
+PROVOKED(order_past_reader, "order-past-reader", "order");
 PROVOKED(same_level, "same-level", "same-level");
 PROVOKED(read_then_write, "read-then-write", "read-then-write");
 PROVOKED(synchronize_in_reader, "synchronize-in-reader", "read-then-write");
@@ -149,6 +150,7 @@ PROVOKED(caller_in_subject, "caller-in-subject", NULL);
 PROVOKED(caller_is_subject, "caller-is-subject", NULL);
 PROVOKED(subject_in_caller, "subject-in-caller", "not-the-callers");
 PROVOKED(subject_of_subject, "subject-of-subject", "not-the-callers");
+PROVOKED(subject_as_caller, "subject-as-caller", "not-the-callers");
 PROVOKED(nobodys_in_caller, "nobodys-in-caller", "not-the-callers");
 PROVOKED(nobodys_as_subject, "nobodys-as-subject", NULL);
 PROVOKED(second_vm, "second-vm", "not-the-callers");
