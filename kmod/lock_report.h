@@ -30,20 +30,6 @@ enum slat_lock_fault {
 	SLAT_LOCK_FINE = SLAT_NR_LOCK_FAULTS
 };
 
-/**
- * struct slat_held - a lock, and where it was taken
- * @id:		the lock; NULL: none, but user memory touched or a sleep
- * @site:	a return address
- * @mode:	enum slat_lock_mode
- * @reach:	the lowest level of this and all outer ones; SLAT_NR_LOCKS after a fault
- */
-struct slat_held {
-	const struct slat_lock_id *id;
-	unsigned long site;
-	unsigned int mode;
-	unsigned int reach;
-};
-
 /** slat_lock_name() - a level's name in the list SLAT_LOCKS. */
 const char *slat_lock_name(enum slat_lock_level level);
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What each task holds, and whether it may take one more: see locks.h. */
-#include <linux/atomic.h>
-#include <linux/cache.h>
-#include <linux/hash.h>
 #include <linux/kernel.h>
 #include <linux/sched.h>
+#include <linux/string.h>
 
 #include "lock_report.h"
 
@@ -24,69 +22,33 @@ const char *slat_lock_name(enum slat_lock_level level)
 	return levels[level].name;
 }
 
-/*
- * The records.
- *
- * A task has one from its first lock to its last.  It is in the task's home, which
- * the hash of its address names, or in one of the next few when another task lives
- * there.  The home counts those that live elsewhere, so that two loads tell that a
- * task holds nothing, as most do.  No task looks into the record of another.
- *
- * As this runs whenever a lock is taken, the usual cases are kept short, and the
- * others out of their way.
- */
+/* The records */
 
-#define RECORDS_LG2	9
-#define RECORDS		BIT(RECORDS_LG2)
-#define DEPTH		9
+#define RECORDS		BIT(SLAT_LOCK_RECORDS_LG2)
 #define NEIGHBOURS	8
 
-/*
- * @task: whose it is; NULL: free
- * @elsewhere: tasks whose home this is, and whose record is in the neighbourhood
- * @top: the innermost lock
- * @held: all of them, outermost first
- */
-static struct record {
-	struct task_struct *task;
-	struct slat_held *top;
-	atomic_t elsewhere;
-	struct slat_held held[DEPTH];
-} ____cacheline_aligned records[RECORDS];
+struct slat_lock_record slat_lock_records[RECORDS];
+struct slat_lock_record slat_lock_no_record;
 
-static __always_inline struct record *home_of(const struct task_struct *task)
+void slat_locks_init(void)
 {
-	struct record *home = &records[hash_ptr(task, RECORDS_LG2)];
+	unsigned int i;
 
-	/* Or the compiler works it out anew for each field. */
-	OPTIMIZER_HIDE_VAR(home);
-	return home;
+	for (i = 0; i < RECORDS; i++)
+		slat_lock_records[i].top = slat_lock_records[i].held;
 }
 
-static struct record *neighbour(const struct record *home, unsigned int i)
+static struct slat_lock_record *neighbour(const struct slat_lock_record *home, unsigned int i)
 {
-	return &records[(home - records + i) % RECORDS];
+	return &slat_lock_records[(home - slat_lock_records + i) % RECORDS];
 }
 
-/* Pairs with the release in give_up(). */
-static __always_inline bool try_claim(struct record *record, struct task_struct *task)
-{
-	struct task_struct *nobody = NULL;
-
-	return try_cmpxchg_acquire(&record->task, &nobody, task);
-}
-
-static __always_inline void give_up(struct record *record)
-{
-	smp_store_release(&record->task, NULL);
-}
-
-static noinline struct record *find_elsewhere(const struct record *home)
+static noinline struct slat_lock_record *find_elsewhere(const struct slat_lock_record *home)
 {
 	unsigned int i;
 
 	for (i = 1; i <= NEIGHBOURS; i++) {
-		struct record *record = neighbour(home, i);
+		struct slat_lock_record *record = neighbour(home, i);
 
 		if (READ_ONCE(record->task) == current)
 			return record;
@@ -95,9 +57,9 @@ static noinline struct record *find_elsewhere(const struct record *home)
 }
 
 /* The current task's record, or NULL when it holds nothing. */
-static __always_inline struct record *find(struct task_struct *task)
+static __always_inline struct slat_lock_record *find(struct task_struct *task)
 {
-	struct record *home = home_of(task);
+	struct slat_lock_record *home = slat_lock_home(task);
 
 	if (READ_ONCE(home->task) == task)
 		return home;
@@ -106,14 +68,14 @@ static __always_inline struct record *find(struct task_struct *task)
 	return find_elsewhere(home);
 }
 
-static struct record *claim_elsewhere(struct record *home)
+static struct slat_lock_record *claim_elsewhere(struct slat_lock_record *home)
 {
 	unsigned int i;
 
 	for (i = 1; i <= NEIGHBOURS; i++) {
-		struct record *record = neighbour(home, i);
+		struct slat_lock_record *record = neighbour(home, i);
 
-		if (!try_claim(record, current))
+		if (!slat_lock_record_claim(record, current))
 			continue;
 		atomic_inc(&home->elsewhere);
 		return record;
@@ -177,7 +139,7 @@ static enum slat_lock_fault compare(const struct slat_held *held, const struct s
 }
 
 /* The innermost caller, or NULL. */
-static const struct slat_held *find_caller(const struct record *record)
+static const struct slat_held *find_caller(const struct slat_lock_record *record)
 {
 	const struct slat_held *held;
 
@@ -188,7 +150,7 @@ static const struct slat_held *find_caller(const struct record *record)
 }
 
 /* Does @new go with the innermost caller, if there is one? */
-static bool fits_caller(const struct record *record, const struct slat_held *caller,
+static bool fits_caller(const struct slat_lock_record *record, const struct slat_held *caller,
 			const struct slat_held *new)
 {
 	const struct slat_held *held;
@@ -204,7 +166,7 @@ static bool fits_caller(const struct record *record, const struct slat_held *cal
 }
 
 /* May the owner of @record take @new?  Otherwise, report it. */
-static bool check(const struct record *record, const struct slat_held *new)
+static bool check(const struct slat_lock_record *record, const struct slat_held *new)
 {
 	const struct slat_held *caller = find_caller(record), *held;
 	bool begins = new->mode == SLAT_LOCK_CALLER;
@@ -226,60 +188,69 @@ static bool check(const struct record *record, const struct slat_held *new)
 
 /* Taking and releasing */
 
-static __always_inline void push(struct record *record, struct slat_held *place,
-				 const struct slat_lock_id *id, unsigned long site,
-				 enum slat_lock_mode mode, unsigned int reach)
+static __always_inline void push(struct slat_lock_record *record, const struct slat_lock_id *id,
+				 unsigned long site, enum slat_lock_mode mode,
+				 unsigned int reach)
 {
-	place->id = id;
-	place->site = site;
-	place->mode = mode;
-	place->reach = reach;
-	record->top = place;
+	*++record->top = (struct slat_held) {
+		.id = id, .site = site, .mode = mode, .reach = reach,
+	};
+}
+
+static void push_checked(struct slat_lock_record *record, const struct slat_held *new)
+{
+	/* What violates the rules is no measure for what comes inside. */
+	const unsigned int reach = check(record, new) ?
+				   max(new->reach, record->top->reach) : SLAT_NR_LOCKS;
+
+	if (record->top < &record->held[SLAT_LOCK_DEPTH - 1])
+		push(record, new->id, new->site, new->mode, reach);
+	else
+		slat_lock_unchecked();
 }
 
 static noinline void take_slowly(const struct slat_lock_id *id, enum slat_lock_mode mode,
 				 unsigned long site)
 {
-	const struct slat_held new = { .id = id, .site = site, .mode = mode };
-	struct record *record = find(current);
-	unsigned int reach = id->level;
+	const struct slat_held new = {
+		.id = id, .site = site, .mode = mode, .reach = id->level,
+	};
+	struct slat_lock_record *record = find(current);
 
 	if (record) {
-		/* What violates the rules is no measure for what comes inside. */
-		reach = check(record, &new) ? max(reach, record->top->reach) : SLAT_NR_LOCKS;
-		if (record->top < &record->held[DEPTH - 1])
-			push(record, record->top + 1, id, site, mode, reach);
-		else
-			slat_lock_unchecked();
+		push_checked(record, &new);
 		return;
 	}
-	record = claim_elsewhere(home_of(current));
+	record = claim_elsewhere(slat_lock_home(current));
 	if (record)
-		push(record, record->held, id, site, mode, reach);
+		record->held[0] = new;
 	else
 		slat_lock_unchecked();
+}
+
+/* Inside all that is held, and the owner of the innermost may take more? */
+static __always_inline bool goes_inside(const struct slat_lock_record *record,
+					const struct slat_lock_id *id)
+{
+	const struct slat_held *top = record->top;
+
+	return id->level > top->reach && id->owner == top->id->owner &&
+	       top < &record->held[SLAT_LOCK_DEPTH - 1];
 }
 
 void slat_lock_take(const struct slat_lock_id *id, enum slat_lock_mode mode)
 {
 	struct task_struct *task = current;
-	struct record *home = home_of(task);
-	struct slat_held *top;
+	struct slat_lock_record *home = slat_lock_home(task);
 
-	if (READ_ONCE(home->task) == task) {
-		top = home->top;
-		/* Below all that is held, and the innermost's owner may take more. */
-		if (likely(id->level > top->reach && id->owner == top->id->owner &&
-			   top < &home->held[DEPTH - 1]))
-			return push(home, top + 1, id, _RET_IP_, mode, id->level);
-	} else if (likely(!atomic_read(&home->elsewhere) && try_claim(home, task))) {
-		return push(home, home->held, id, _RET_IP_, mode, id->level);
-	}
-	take_slowly(id, mode, _RET_IP_);
+	if (READ_ONCE(home->task) == task && goes_inside(home, id))
+		push(home, id, _RET_IP_, mode, id->level);
+	else if (unlikely(!slat_lock_begin(home, task, id, mode, _RET_IP_)))
+		take_slowly(id, mode, _RET_IP_);
 }
 
 /* Forget one that is not the innermost, or was not noted for want of room. */
-static void drop(struct record *record, const struct slat_lock_id *id)
+static void drop(struct slat_lock_record *record, const struct slat_lock_id *id)
 {
 	struct slat_held *held;
 
@@ -294,15 +265,16 @@ static void drop(struct record *record, const struct slat_lock_id *id)
 
 static noinline void release_slowly(const struct slat_lock_id *id)
 {
-	struct record *home = home_of(current);
-	struct record *record = find(current);
+	struct slat_lock_record *home = slat_lock_home(current);
+	struct slat_lock_record *record = find(current);
 
 	if (!record)
 		return;
 	drop(record, id);
 	if (record->top >= record->held)
 		return;
-	give_up(record);
+	record->top = record->held;
+	slat_lock_record_give_up(record);
 	if (record != home)
 		atomic_dec(&home->elsewhere);
 }
@@ -310,17 +282,17 @@ static noinline void release_slowly(const struct slat_lock_id *id)
 void slat_lock_release(const struct slat_lock_id *id)
 {
 	struct task_struct *task = current;
-	struct record *home = home_of(task);
+	struct slat_lock_record *home = slat_lock_home(task);
 
 	if (unlikely(READ_ONCE(home->task) != task || home->top->id != id))
 		release_slowly(id);
 	else if (home->top == home->held)
-		give_up(home);
+		slat_lock_record_give_up(home);
 	else
 		home->top--;
 }
 
-static noinline void report_user_access(const struct record *record, unsigned long site)
+static noinline void report_user_access(const struct slat_lock_record *record, unsigned long site)
 {
 	const struct slat_held new = { .site = site }, *held;
 
@@ -334,13 +306,13 @@ static noinline void report_user_access(const struct record *record, unsigned lo
 
 void slat_user_access(void)
 {
-	const struct record *record = find(current);
+	const struct slat_lock_record *record = find(current);
 
 	if (unlikely(record && record->top->reach >= SLAT_LOCK_MM))
 		report_user_access(record, _RET_IP_);
 }
 
-static noinline void report_sleep(const struct record *record, unsigned long site)
+static noinline void report_sleep(const struct slat_lock_record *record, unsigned long site)
 {
 	const struct slat_held new = { .site = site }, *held;
 
@@ -354,7 +326,7 @@ static noinline void report_sleep(const struct record *record, unsigned long sit
 
 void slat_may_sleep(void)
 {
-	const struct record *record = find(current);
+	const struct slat_lock_record *record = find(current);
 
 	/* Locks that spin are below mm. */
 	if (unlikely(record && record->top->reach > SLAT_LOCK_MM))

@@ -38,6 +38,8 @@
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 
+#include "lock_record.h"
+
 /*
  * LOCK(level, name, kind), outermost first.
  *
@@ -140,12 +142,54 @@ static __always_inline void slat_caller_end(const struct slat_lock_id *memory)
 	slat_lock_release(memory);
 }
 
-/* Mutexes */
+/* Note in its home the task's first lock, if that is what it is. */
+static __always_inline bool slat_lock_begin(struct slat_lock_record *home, struct task_struct *task,
+					    const struct slat_lock_id *id,
+					    enum slat_lock_mode mode, unsigned long site)
+{
+	if (unlikely(atomic_read(&home->elsewhere) || !slat_lock_record_claim(home, task)))
+		return false;
+	home->held[0] = (struct slat_held) {
+		.id = id, .site = site, .mode = mode, .reach = id->level,
+	};
+	return true;
+}
 
+/*
+ * Mutexes.  They are what a task takes first, above all a vCPU's in each KVM_RUN, so
+ * that case is inline.
+ */
+
+/*
+ * @record: the holder's, if this is its first lock and noted in its home, else
+ *	slat_lock_no_record.  Under @lock
+ */
 struct slat_mutex {
 	struct mutex lock;
 	struct slat_lock_id id;
+	struct slat_lock_record *record;
 };
+
+/* Return: for @record. */
+static __always_inline struct slat_lock_record *slat_mutex_take(const struct slat_mutex *mutex)
+{
+	struct task_struct *task = current;
+	struct slat_lock_record *home = slat_lock_home(task);
+
+	if (likely(slat_lock_begin(home, task, &mutex->id, SLAT_LOCK_EXCLUSIVE, _THIS_IP_)))
+		return home;
+	slat_lock_take(&mutex->id, SLAT_LOCK_EXCLUSIVE);
+	return &slat_lock_no_record;
+}
+
+static __always_inline void slat_mutex_release(const struct slat_mutex *mutex,
+					       struct slat_lock_record *record)
+{
+	if (likely(record->top == record->held))
+		slat_lock_record_give_up(record);
+	else
+		slat_lock_release(&mutex->id);
+}
 
 #define DEFINE_SLAT_MUTEX(name, lock_level)				\
 	struct slat_mutex name = {					\
@@ -157,25 +201,28 @@ void slat_mutex_init(struct slat_mutex *mutex, enum slat_lock_level level, const
 
 static __always_inline void slat_mutex_lock(struct slat_mutex *mutex)
 {
-	slat_lock_take(&mutex->id, SLAT_LOCK_EXCLUSIVE);
+	struct slat_lock_record *record = slat_mutex_take(mutex);
+
 	mutex_lock(&mutex->lock);
+	mutex->record = record;
 }
 
 /* Return: 0, or -EINTR: not taken. */
 static __always_inline int __must_check slat_mutex_lock_killable(struct slat_mutex *mutex)
 {
-	int ret;
+	struct slat_lock_record *record = slat_mutex_take(mutex);
+	int ret = mutex_lock_killable(&mutex->lock);
 
-	slat_lock_take(&mutex->id, SLAT_LOCK_EXCLUSIVE);
-	ret = mutex_lock_killable(&mutex->lock);
 	if (ret)
-		slat_lock_release(&mutex->id);
+		slat_mutex_release(mutex, record);
+	else
+		mutex->record = record;
 	return ret;
 }
 
 static __always_inline void slat_mutex_unlock(struct slat_mutex *mutex)
 {
-	slat_lock_release(&mutex->id);
+	slat_mutex_release(mutex, mutex->record);
 	mutex_unlock(&mutex->lock);
 }
 
@@ -282,6 +329,9 @@ static __always_inline void slat_srcu_synchronize(struct slat_srcu *srcu)
 }
 
 #define slat_srcu_dereference(p, srcu_)	srcu_dereference(p, &(srcu_)->srcu)
+
+/** slat_locks_init() - before the first lock is taken. */
+void slat_locks_init(void);
 
 /** slat_locks_debugfs() - make the files of the checker. */
 void slat_locks_debugfs(void);

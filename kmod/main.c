@@ -170,6 +170,7 @@ static int __init slat_init(void)
 {
 	int ret;
 
+	slat_locks_init();
 	slat_hw = &slat_svm;
 	ret = slat_hw->setup();
 	if (ret)
