@@ -117,10 +117,31 @@ static int ins_exit(struct slat_vcpu *vcpu, u16 port, const struct slat_fragment
 	return exit_to_vmm(vcpu, port, true);
 }
 
-/* Done with when the VMM learns of it, as on KVM: nothing can fail any more. */
+/* How many elements, from the first one on, are for eventfds? */
+static unsigned int ring(struct slat_vcpu *vcpu, u16 port)
+{
+	const struct slat_io *io = &vcpu->io;
+	const u8 *data = vcpu->io_page;
+	unsigned int i;
+
+	for (i = 0; i < io->count; i++) {
+		u64 value = 0;
+
+		memcpy(&value, data + i * io->size, io->size);
+		if (!slat_ioevent_write(vcpu->vm, true, port, io->size, value))
+			break;
+	}
+	return i;
+}
+
+/*
+ * Done with when the VMM learns of it, as on KVM: nothing can fail any more.  What
+ * follows elements for eventfds waits for the instruction to be entered anew.
+ */
 static int outs_exit(struct slat_vcpu *vcpu, u16 port, const struct slat_fragment src[2])
 {
 	u8 *data = vcpu->io_page;
+	unsigned int rung;
 	int err;
 
 	err = slat_gpa_read(vcpu->vm, src[0].gpa, data, src[0].len);
@@ -128,8 +149,9 @@ static int outs_exit(struct slat_vcpu *vcpu, u16 port, const struct slat_fragmen
 		err = slat_gpa_read(vcpu->vm, src[1].gpa, data + src[0].len, src[1].len);
 	if (err)
 		return err == -ENOENT ? not_memory(vcpu) : err;
-	slat_string_commit(vcpu, &vcpu->io.insn, vcpu->io.count, false);
-	return exit_to_vmm(vcpu, port, false);
+	rung = ring(vcpu, port);
+	slat_string_commit(vcpu, &vcpu->io.insn, rung ? rung : vcpu->io.count, false);
+	return rung ? 1 : exit_to_vmm(vcpu, port, false);
 }
 
 /*

@@ -16,7 +16,7 @@ struct slat_vcpu;
  *		completion, the VMM has moved the guest on and nothing is completed
  * @next_rip:	IN, OUT: of the instruction after it
  * @size:	bytes per element
- * @count:	INS: elements of this exit
+ * @count:	elements of this exit
  * @insn:	INS: the instruction
  * @dst:	INS: where the elements go
  */

@@ -96,6 +96,48 @@ TEST_F(doorbell, port_match)
 	EXPECT_EQ(1, rings(self->fd));
 }
 
+static const uint8_t string[] = { 1, 1, 1, 2, 1, 3 };
+
+static void guest_rings_by_string(uint64_t unused)
+{
+	const uint8_t *from = string;
+	uint64_t count = sizeof(string);
+
+	asm volatile("rep outsb"
+		     : "+S"(from), "+c"(count) : "d"(PORT) : "memory");
+	guest_report(1, from - string);
+	guest_report(2, count);
+}
+
+TEST_F(doorbell, port_string)
+{
+	struct vcpu *vcpu = self->vcpu;
+
+	ASSERT_EQ(0, try_doorbell(self->vm, self->fd, PORT, 1, PIO, 0));
+	guest_enter_c(vcpu, guest_rings_by_string, 0);
+	EXPECT_EQ(sizeof(string), vcpu_await(vcpu, 1));
+	EXPECT_EQ(0, vcpu_await(vcpu, 2));
+	EXPECT_EQ(sizeof(string), rings(self->fd));
+}
+
+/* From the first element on that is not for an eventfd, the VMM gets the rest. */
+TEST_F(doorbell, port_string_match)
+{
+	struct vcpu *vcpu = self->vcpu;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM drops the elements that do not match");
+	ASSERT_EQ(0, try_doorbell(self->vm, self->fd, PORT, 1, PIO | MATCH, 1));
+	guest_enter_c(vcpu, guest_rings_by_string, 0);
+	vcpu_run_to(vcpu, KVM_EXIT_IO);
+	EXPECT_TRUE(exit_is_io(vcpu, KVM_EXIT_IO_OUT, PORT, 1, 3));
+	EXPECT_EQ(0, memcmp(exit_io_data(vcpu), string + 3, 3));
+	EXPECT_EQ(3, rings(self->fd));
+	EXPECT_EQ(sizeof(string), vcpu_await(vcpu, 1));
+	EXPECT_EQ(0, vcpu_await(vcpu, 2));
+	EXPECT_EQ(0, rings(self->fd));
+}
+
 static void guest_rings_memory(uint64_t unused)
 {
 	uint32_t i;

@@ -44,10 +44,11 @@
  *                            KVM_CAP_EXCEPTION_PAYLOAD.
  *                            -EINVAL: another one, flags, or arguments that it
  *                            does not take
- *   KVM_IOEVENTFD            ports and memory.  -EINVAL: unknown flags, a length
- *                            that is none of a write, data to match without one;
- *                            -EEXIST: overlaps another one; -ENOENT: nothing to
- *                            take away; -ENOSPC: more than 1000
+ *   KVM_IOEVENTFD            ports and memory; each element of a string counts,
+ *                            until one does not match.  -EINVAL: unknown flags,
+ *                            a length that is none of a write, data to match
+ *                            without one; -EEXIST: overlaps another one; -ENOENT:
+ *                            nothing to take away; -ENOSPC: more than 1000
  *   KVM_SET_TSS_ADDR, KVM_SET_IDENTITY_MAP_ADDR
  *                            without effect on SVM.  -EINVAL: above 4G less three
  *                            pages; after the first vCPU
