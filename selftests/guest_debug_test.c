@@ -178,6 +178,76 @@ TEST_F(debug, software_breakpoint)
 	EXPECT_EQ(2, vcpu_await(vcpu, 2));
 }
 
+/* --- breakpoints in hardware */
+
+static volatile uint64_t watched;
+
+static void guest_watched(uint64_t unused)
+{
+	asm volatile("nop\n"
+		     ".globl guest_hw_here\n"
+		     "guest_hw_here: nop" : : : "memory");
+	guest_report(1, read_dr7());
+	watched = 1;
+	guest_report(2, watched);
+}
+
+extern const char guest_hw_here[];
+
+#define HW_BP		(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP)
+#define DR7_FIXED	0x400ul
+#define DR7_G1		(1ul << 3)	/* DR1 is in use ... */
+#define DR7_WRITE1	(1ul << 20)	/* ... for writes ... */
+#define DR7_LEN8_1	(2ul << 22)	/* ... of eight bytes */
+
+static int try_hw_bp(struct vcpu *vcpu, uint64_t address, uint64_t dr7)
+{
+	struct kvm_guest_debug debug = {
+		.control = HW_BP, .arch.debugreg = {
+			[1] = address, [7] = DR7_FIXED | DR7_G1 | dr7,
+		},
+	};
+
+	return try_ioctl_ptr(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug);
+}
+
+TEST_F(debug, hardware_breakpoint)
+{
+	const uint64_t here = (uintptr_t)guest_hw_here;
+	struct vcpu *vcpu = self->vcpu;
+
+	if (cpu_is_qemus())
+		SKIP(return, "QEMU's VMRUN loads DR7, but arms no breakpoint");
+	guest_enter_c(vcpu, guest_watched, 0);
+	ASSERT_EQ(0, try_hw_bp(vcpu, here, 0));
+	expect_debug(_metadata, vcpu, DB_VECTOR, here);
+	EXPECT_EQ(DR6_FIXED | 2, vcpu->run->debug.arch.dr6);
+	EXPECT_EQ(DR7_FIXED | DR7_G1, vcpu->run->debug.arch.dr7);
+	/* It is there still, before the same instruction. */
+	expect_debug(_metadata, vcpu, DB_VECTOR, here);
+	/* The guest does not see it, and goes on when it is gone. */
+	ASSERT_EQ(0, try_debug(vcpu, 0));
+	EXPECT_EQ(DR7_FIXED, vcpu_await(vcpu, 1));
+}
+
+TEST_F(debug, hardware_watchpoint)
+{
+	struct vcpu *vcpu = self->vcpu;
+
+	if (cpu_is_qemus())
+		SKIP(return, "QEMU crashes over watchpoints and VMRUN");
+	guest_enter_c(vcpu, guest_watched, 0);
+	ASSERT_EQ(0, try_hw_bp(vcpu, (uintptr_t)&watched,
+			       DR7_WRITE1 | DR7_LEN8_1));
+	EXPECT_EQ(DR7_FIXED, vcpu_await(vcpu, 1));
+	vcpu_run_to(vcpu, KVM_EXIT_DEBUG);
+	EXPECT_EQ(DB_VECTOR, vcpu->run->debug.arch.exception);
+	EXPECT_EQ(DR6_FIXED | 2, vcpu->run->debug.arch.dr6);
+	/* Behind the write. */
+	EXPECT_EQ(1, guest_var(self->vm, watched));
+	EXPECT_EQ(1, vcpu_await(vcpu, 2));
+}
+
 static volatile uint64_t traps;
 
 GUEST_HANDLER static void guest_db(struct guest_frame *frame)
