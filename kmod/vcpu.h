@@ -189,7 +189,9 @@ int slat_vcpu_run(struct slat_vcpu *vcpu);
 
 /**
  * slat_vcpu_skip() - the instruction at rip is done
- * @next_rip:	of the next one, cut to the width of the code segment here
+ * @next_rip:	of the next one.  Outside of 64-bit code it is cut to 32 bits, also for
+ *		16-bit code: its segment may go on behind 64K, and if it does not, that
+ *		is for the CPU to find when it fetches there
  */
 void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip);
 

@@ -74,6 +74,38 @@ TEST_F(real, reset_vector)
 	EXPECT_EQ(0xf000, vcpu_await(self->vcpu, 3));
 }
 
+/*
+ * The instruction pointer has 32 bits, also in 16-bit code: in a segment that goes
+ * on behind 64K, an instruction that exits is followed by the next one.
+ */
+GUEST_CODE(high_code, 16,
+	"	xor %eax, %eax\n"
+	"	cpuid\n"
+	"	mov $0x7777, %eax\n"
+	ASM_REPORT_EAX(1)
+	"	hlt\n");
+
+TEST_F(real, behind_64k)
+{
+	struct vcpu *vcpu = self->vcpu;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	vm_load(self->vm, 0x20100, high_code, high_code_end);
+	guest_enter_real(vcpu, 0x100);
+	vcpu_get_sregs(vcpu, &sregs);
+	sregs.cs.limit = 0xffffffff;
+	sregs.cs.g = 1;
+	vcpu_set_sregs(vcpu, &sregs);
+	vcpu_get_regs(vcpu, &regs);
+	regs.rip = 0x20100;
+	vcpu_set_regs(vcpu, &regs);
+	EXPECT_EQ(0x7777, vcpu_await(vcpu, 1));
+	vcpu_run_to(vcpu, KVM_EXIT_HLT);
+	vcpu_get_regs(vcpu, &regs);
+	EXPECT_EQ(0x20100 + (high_code_end - high_code), regs.rip);
+}
+
 GUEST_CODE(stack_code, 16,
 	"	mov $0x1234, %ax\n"
 	"	push %ax\n"
