@@ -3,78 +3,184 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
+#include "compat.h"
 #include "fault.h"
 #include "slot.h"
 #include "user.h"
 #include "vcpu.h"
 
-/* The host page behind a guest frame, held until it is mapped. */
-struct host_page {
-	struct page *page;
-	bool writable;
+bool slat_nx_large;
+
+/**
+ * struct step - one leaf, or some 4K leaves side by side, to enter
+ * @vcpu:	on whose account
+ * @slot:	that covers @gfn
+ * @gfn:	the page that is wanted
+ * @max:	4K pages at most, all of which one table covers
+ * @access:	what is wanted of the first
+ * @seq:	mmu->inval_seq from before the host's page was looked up
+ * @level:	of the leaf
+ * @done:	out: pages from @gfn on that need no further step
+ */
+struct step {
+	struct slat_vcpu *vcpu;
+	const struct slat_slot *slot;
+	u64 gfn;
+	unsigned int max;
+	unsigned int access;
+	unsigned long seq;
+	unsigned int level;
+	u64 done;
 };
 
-/*
- * Get the page, for write if the guest writes, else for write only if that costs
- * nothing: the leaf is writable at once, and the host's page is not unshared for a
- * read.
- */
-static int get_host_page(unsigned long hva, bool write, struct host_page *host)
+/* Does the slot allow a leaf of @level, the same way aligned on both sides? */
+static bool fits(const struct slat_slot *slot, u64 gfn, unsigned int level)
 {
-	long ret;
+	const u64 offsets = slat_span(level) - 1, first = gfn & ~offsets;
 
-	host->writable = get_user_page_fast_only(hva, FOLL_WRITE, &host->page);
-	if (host->writable)
-		return 0;
-	ret = slat_get_user_pages(hva, 1, &host->page,
-				  FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
-	if (ret != 1)
-		return ret < 0 ? ret : -EFAULT;
-	host->writable = write;
-	return 0;
+	return first >= slot->gfn && first + offsets <= slat_slot_last(slot) &&
+	       !(((slot->hva >> PAGE_SHIFT) ^ slot->gfn) & offsets);
 }
 
-static int map_page(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gfn,
-		    const struct host_page *host, unsigned long seq)
+static unsigned int leaf_level(const struct step *step, struct page *page)
 {
-	struct slat_mmu *mmu = &vcpu->vm->mmu;
-	const struct slat_map map = {
-		.gfn = gfn,
-		.pfn = page_to_pfn(host->page),
-		.level = 1,
-		.rights = SLAT_R | SLAT_X |
-			  (host->writable && !(slot->flags & KVM_MEM_READONLY) ? SLAT_W : 0),
+	const struct slat_vm *vm = step->vcpu->vm;
+	unsigned int level;
+
+	/* The walk is for those only that have a chance. */
+	if (folio_order(page_folio(page)) < slat_span_lg2(2))
+		return 1;
+	level = min(slat_host_level(vm->mm, slat_slot_hva(step->slot, step->gfn)),
+		    vm->mmu.leaf_levels);
+	while (level > 1 && !fits(step->slot, step->gfn, level))
+		level--;
+	return level;
+}
+
+static unsigned int rights_of(const struct step *step)
+{
+	const bool writable = step->vcpu->filler.host.writable &&
+			      !(step->slot->flags & KVM_MEM_READONLY);
+
+	return SLAT_R | SLAT_X | (writable ? SLAT_W : 0);
+}
+
+/* The page that is wanted, or a large leaf with it in.  Context: mmu->lock. */
+static int map_first(struct step *step, struct page *page)
+{
+	struct slat_map map = {
+		.gfn = step->gfn,
+		.pfn = page_to_pfn(page),
+		.level = step->level,
+		.rights = rights_of(step),
 		.type = SLAT_MT_WB,
-		.cache = &vcpu->cache,
+		.cache = &step->vcpu->filler.cache,
 	};
+
+	if (slat_nx_large && map.level > 1) {
+		map.keep_small = step->access & SLAT_X;
+		if (map.keep_small)
+			map.level = 1;
+		else
+			map.rights &= ~SLAT_X;
+	}
+	step->done = slat_span(map.level) - (step->gfn & (slat_span(map.level) - 1));
+	return slat_view_map(&step->vcpu->vm->base, &map);
+}
+
+/* The pages behind the first.  Context: mmu->lock. */
+static void map_others(struct step *step)
+{
+	struct slat_filler *filler = &step->vcpu->filler;
+	const unsigned int rights = rights_of(step);
+	const struct slat_run run = {
+		.gfn = step->gfn + 1,
+		.nr = filler->host.nr - 1,
+		.pfn = filler->pfn,
+		.rights = filler->rights,
+		.type = SLAT_MT_WB,
+		.cache = &filler->cache,
+	};
+	unsigned int i;
+
+	for (i = 0; i < run.nr; i++) {
+		filler->pfn[i] = page_to_pfn(filler->host.page[i + 1]);
+		filler->rights[i] = rights;
+	}
+	/* Nobody waits for them: whatever fails, faults will do. */
+	if (slat_view_map_run(&step->vcpu->vm->base, &run) >= 0)
+		step->done += run.nr;
+}
+
+/* Was any host address that the leaves are to map changed since the look-up? */
+static bool is_stale(const struct step *step)
+{
+	const unsigned long hva = slat_slot_hva(step->slot, step->gfn);
+	const u64 pages = max_t(u64, slat_span(step->level), step->vcpu->filler.host.nr);
+	const unsigned long start = step->level > 1 ? hva & ~((pages << PAGE_SHIFT) - 1) : hva;
+
+	return slat_mmu_retry(&step->vcpu->vm->mmu, step->seq, start,
+			      start + (pages << PAGE_SHIFT));
+}
+
+static int map_pages(struct step *step)
+{
+	struct slat_host_run *host = &step->vcpu->filler.host;
+	struct slat_mmu *mmu = &step->vcpu->vm->mmu;
 	int ret = -EAGAIN;
 
 	slat_read_lock(&mmu->lock);
-	if (!slot->going && !slat_mmu_retry(mmu, seq, slat_slot_hva(slot, gfn)))
-		ret = slat_view_map(&vcpu->vm->base, &map);
+	if (step->slot->going)
+		goto unlock;
+	step->level = leaf_level(step, host->page[0]);
+	if (is_stale(step))
+		goto unlock;
+	ret = map_first(step, host->page[0]);
+	if (!ret && step->level == 1 && host->nr > 1)
+		map_others(step);
+unlock:
 	slat_read_unlock(&mmu->lock);
 	return ret;
 }
 
-static int fault_in(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gfn, bool write)
+/* What maps the span in small pieces, or did, makes room for the large leaf. */
+static int merge(const struct step *step)
 {
-	struct slat_mmu *mmu = &vcpu->vm->mmu;
-	struct host_page host;
-	unsigned long seq;
+	const u64 offsets = slat_span(step->level) - 1, first = step->gfn & ~offsets;
+	struct slat_vm *vm = step->vcpu->vm;
+	struct slat_gather gather;
+
+	slat_gather_init(&gather, &vm->mmu);
+	slat_view_zap(&vm->base, first, first + offsets, true, true, &gather);
+	slat_gather_finish(vm, &gather);
+	return -EAGAIN;
+}
+
+static int take_step(struct step *step)
+{
+	struct slat_filler *filler = &step->vcpu->filler;
+	struct slat_mmu *mmu = &step->vcpu->vm->mmu;
 	int ret;
 
-	ret = slat_cache_fill(&vcpu->cache, mmu->levels - 1);
+	ret = slat_cache_fill(&filler->cache, mmu->levels - 1);
 	if (ret)
 		return ret;
-	seq = READ_ONCE(mmu->inval_seq);
+	step->seq = READ_ONCE(mmu->inval_seq);
 	/* Before the look-up; pairs with the lock in invalidate_end(). */
 	smp_rmb();
-	ret = get_host_page(slat_slot_hva(slot, gfn), write, &host);
+	ret = slat_host_get(&filler->host, slat_slot_hva(step->slot, step->gfn), step->max,
+			    step->access & SLAT_W);
 	if (ret)
 		return ret;
-	ret = map_page(vcpu, slot, gfn, &host, seq);
-	put_page(host.page);
-	return ret;
+	ret = map_pages(step);
+	slat_host_put(&filler->host);
+	return ret == -EBUSY ? merge(step) : ret;
+}
+
+/* How many pages one step may map: within the slot, and up to a multiple of @window. */
+static unsigned int room(const struct slat_slot *slot, u64 gfn, unsigned int window)
+{
+	return min_t(u64, window - gfn % window, slat_slot_last(slot) - gfn + 1);
 }
 
 /* The memory itself is broken: the VMM gets the signal that a touch would give. */
@@ -83,9 +189,14 @@ static void signal_poison(unsigned long hva)
 	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
 }
 
-static int fault_slot(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gfn, bool write)
+static int fault_slot(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gfn,
+		      unsigned int access)
 {
-	int ret = fault_in(vcpu, slot, gfn, write);
+	struct step step = {
+		.vcpu = vcpu, .slot = slot, .gfn = gfn, .access = access,
+		.max = room(slot, gfn, SLAT_FAULT_AROUND),
+	};
+	int ret = take_step(&step);
 
 	switch (ret) {
 	case -EAGAIN:
@@ -107,19 +218,79 @@ static int fault_slot(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 
 int slat_fault(struct slat_vcpu *vcpu, u64 gpa, unsigned int access)
 {
 	const u64 gfn = gpa >> PAGE_SHIFT;
-	const bool write = access & SLAT_W;
 	struct slat_vm *vm = vcpu->vm;
 	struct slat_slot *slot;
 	int ret, idx;
 
 	idx = slat_srcu_read_lock(&vm->slots_srcu);
 	slot = slat_slot_find(vm, gfn);
-	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
+	if (!slot || ((access & SLAT_W) && (slot->flags & KVM_MEM_READONLY)))
 		ret = SLAT_FAULT_MMIO;
 	else
-		ret = fault_slot(vcpu, slot, gfn, write);
+		ret = fault_slot(vcpu, slot, gfn, access);
 	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	if (ret != SLAT_FAULT_MMIO)
 		vcpu->stats.faults++;
 	return ret;
+}
+
+/* Ahead of the guest */
+
+static bool range_valid(const struct kvm_pre_fault_memory *range)
+{
+	return !range->flags && !memchr_inv(range->padding, 0, sizeof(range->padding)) &&
+	       PAGE_ALIGNED(range->gpa) && PAGE_ALIGNED(range->size) &&
+	       range->gpa + range->size > range->gpa;
+}
+
+/* Return: pages done, 0: try again, or an errno. */
+static s64 prefault_slot(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gfn, u64 pages)
+{
+	struct step step = {
+		.vcpu = vcpu, .slot = slot, .gfn = gfn, .access = SLAT_R,
+		.max = min_t(u64, pages, room(slot, gfn, SLAT_RUN_MAX)),
+	};
+	int ret = take_step(&step);
+
+	if (!ret)
+		return step.done;
+	/* Whoever deletes the slot waits for us, so not for long. */
+	return ret == -EAGAIN && !READ_ONCE(slot->going) ? 0 : ret;
+}
+
+/* The slots may change in between. */
+static s64 prefault_step(struct slat_vcpu *vcpu, u64 gfn, u64 pages)
+{
+	struct slat_vm *vm = vcpu->vm;
+	int idx = slat_srcu_read_lock(&vm->slots_srcu);
+	struct slat_slot *slot = slat_slot_find(vm, gfn);
+	s64 ret = slot ? prefault_slot(vcpu, slot, gfn, pages) : -ENOENT;
+
+	slat_srcu_read_unlock(&vm->slots_srcu, idx);
+	return ret;
+}
+
+int slat_prefault(struct slat_vcpu *vcpu, struct kvm_pre_fault_memory *range)
+{
+	const u64 size = range->size;
+	s64 ret = 0;
+
+	if (!range_valid(range))
+		return -EINVAL;
+	while (range->size) {
+		if (signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
+		ret = prefault_step(vcpu, range->gpa >> PAGE_SHIFT, range->size >> PAGE_SHIFT);
+		if (ret < 0)
+			break;
+		ret = min_t(u64, ret << PAGE_SHIFT, range->size);
+		range->gpa += ret;
+		range->size -= ret;
+		cond_resched();
+	}
+	if (range->size != size)
+		return 0;
+	return ret == -ERESTARTSYS ? -EINTR : ret;
 }

@@ -113,7 +113,7 @@ struct slat_mode {
  * @name:	for messages
  * @table_ops:	the CPU's table format
  * @setup:	Check the CPU and allocate what all CPUs share, at module load; fill
- *		in slat_hw_levels.  Return: 0; -EOPNOTSUPP after saying what is missing;
+ *		in slat_hw_levels and slat_hw_leaf_levels.  Return: 0; -EOPNOTSUPP after saying what is missing;
  *		-ENOMEM.
  * @teardown:	the reverse
  * @cpu_enable:	Switch this CPU's virtualization on.  Context: interrupts off, or
@@ -171,9 +171,10 @@ struct slat_hw {
 
 extern const struct slat_hw slat_svm;
 
-/* The one in use, and the levels its tables have here; set at module load. */
+/* The one in use, the levels its tables have here, and those of leaves; set at module load. */
 extern const struct slat_hw *slat_hw;
 extern unsigned int slat_hw_levels;
+extern unsigned int slat_hw_leaf_levels;
 
 /**
  * slat_hw_get() - a VM needs the CPUs' virtualization on

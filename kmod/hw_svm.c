@@ -158,6 +158,7 @@ static int svm_setup(void)
 	}
 	/* Nested paging has the mode of the host's own paging. */
 	slat_hw_levels = __read_cr4() & X86_CR4_LA57 ? 5 : 4;
+	slat_hw_leaf_levels = boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2;
 
 	if (alloc_cpus())
 		return -ENOMEM;

@@ -63,6 +63,7 @@ static int check_extension(unsigned long cap)
 	case KVM_CAP_MSR_PLATFORM_INFO:
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_USER_NMI:
+	case KVM_CAP_PRE_FAULT_MEMORY:
 		return 1;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return SLAT_DEBUG_CONTROL;
@@ -95,14 +96,30 @@ static int check_extension(unsigned long cap)
 
 static const struct file_operations vm_fops;
 
+/* KVM's types in the lower half, of which there is the default only. */
+static const struct slat_table_ops *vm_format(unsigned long type)
+{
+	switch (type) {
+	case 0:
+		return slat_hw->table_ops;
+	case SLAT_VM_EPT:
+		return &ept_table_ops;
+	case SLAT_VM_NPT:
+		return &npt_table_ops;
+	default:
+		return NULL;
+	}
+}
+
 static long create_vm(unsigned long type)
 {
+	const struct slat_table_ops *ops = vm_format(type);
 	struct slat_vm *vm;
 	int fd;
 
-	if (type)
+	if (!ops)
 		return -EINVAL;
-	vm = slat_vm_create();
+	vm = slat_vm_create(ops);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	fd = anon_inode_getfd("slat-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
@@ -225,28 +242,6 @@ static long set_memory_region(struct slat_vm *vm, void __user *user)
 	return slat_slot_set(vm, &region);
 }
 
-static long get_stats(struct slat_vm *vm, void __user *user)
-{
-	struct slat_stats stats;
-	u32 size;
-	int ret;
-
-	if (slat_get_user(size, (u32 __user *)user))
-		return -EFAULT;
-	if (size < SLAT_STATS_SIZE_VER0)
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	ret = slat_copy_struct_from_user(&stats, sizeof(stats), user, size);
-	if (ret)
-		return ret;
-	if (stats.flags)
-		return -EINVAL;
-	stats = (struct slat_stats) { .size = size };
-	slat_vm_stats(vm, &stats);
-	return slat_copy_to_user(user, &stats, min_t(size_t, size, sizeof(stats))) ? -EFAULT : 0;
-}
-
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct slat_vm *vm = file->private_data;
@@ -260,10 +255,9 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return arg > U32_MAX ? -EINVAL : slat_vcpu_create(vm, arg);
 	case KVM_SET_USER_MEMORY_REGION:
 		return set_memory_region(vm, (void __user *)arg);
-	case SLAT_GET_STATS:
-		return get_stats(vm, (void __user *)arg);
 	default:
-		return slat_ioctl_vm(vm, cmd, arg);
+		return _IOC_TYPE(cmd) == SLAT_IOCTL_TYPE ? slat_ioctl_slat(vm, cmd, arg) :
+							   slat_ioctl_vm(vm, cmd, arg);
 	}
 }
 
@@ -400,6 +394,19 @@ static long get_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 	return slat_copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
+static long prefault(struct slat_vcpu *vcpu, void __user *user)
+{
+	struct kvm_pre_fault_memory range;
+	long ret;
+
+	if (slat_copy_from_user(&range, user, sizeof(range)))
+		return -EFAULT;
+	ret = slat_prefault(vcpu, &range);
+	if (slat_copy_to_user(user, &range, sizeof(range)))
+		return -EFAULT;
+	return ret;
+}
+
 static long interrupt(struct slat_vcpu *vcpu, void __user *user)
 {
 	struct kvm_interrupt irq;
@@ -437,6 +444,8 @@ static noinline long other_vcpu_ioctl(struct slat_vcpu *vcpu, unsigned int cmd, 
 		return slat_ioctl_set_mce(vcpu, user);
 	case KVM_SET_CPUID2:
 		return set_cpuid(vcpu, user);
+	case KVM_PRE_FAULT_MEMORY:
+		return prefault(vcpu, user);
 	case KVM_INTERRUPT:
 		return interrupt(vcpu, user);
 	case KVM_NMI:

@@ -25,6 +25,12 @@ struct file *slat_vcpu_file(struct slat_vcpu *vcpu);
  */
 long slat_ioctl_vm(struct slat_vm *vm, unsigned int cmd, unsigned long arg);
 
+/**
+ * slat_ioctl_slat() - the VM's ioctls that KVM does not have
+ * Return: 0, or an errno; -ENOTTY: not one of them.
+ */
+long slat_ioctl_slat(struct slat_vm *vm, unsigned int cmd, unsigned long arg);
+
 /* ioctl_msr.c: handlers of ioctls; all return 0, or as said, or an errno. */
 
 /**

@@ -10,12 +10,14 @@
 #include <linux/syscore_ops.h>
 
 #include "debugfs.h"
+#include "fault.h"
 #include "hw.h"
 #include "ioctl.h"
 #include "locks.h"
 
 const struct slat_hw *slat_hw;
 unsigned int slat_hw_levels;
+unsigned int slat_hw_leaf_levels;
 
 /*
  * Virtualization is switched on, on every CPU, for the first VM and off after the
@@ -27,6 +29,10 @@ static unsigned int hw_users;
 static bool rebooting;
 DEFINE_PER_CPU(bool, slat_hw_on);
 static int hotplug_state;
+
+static int nx_large = -1;
+module_param(nx_large, int, 0444);
+MODULE_PARM_DESC(nx_large, "large leaves are not executable: 1 yes, 0 no, -1 where the CPU needs it");
 
 /* On this CPU, interrupts off. */
 static int enable_here(void)
@@ -166,6 +172,17 @@ static struct miscdevice slat_dev = {
 	.mode = 0660,
 };
 
+/*
+ * Some CPUs lock up when they fetch from a large page whose size is changed behind
+ * their back, which a guest could bring about (CVE-2018-12207).
+ */
+static bool want_nx_large(void)
+{
+	if (nx_large >= 0)
+		return nx_large;
+	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
+}
+
 static int __init slat_init(void)
 {
 	int ret;
@@ -175,6 +192,7 @@ static int __init slat_init(void)
 	ret = slat_hw->setup();
 	if (ret)
 		return ret;
+	slat_nx_large = want_nx_large();
 
 	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "slat:online", cpu_comes, cpu_goes);
 	if (ret < 0)

@@ -9,6 +9,8 @@
 #define SLAT_SLOT_H
 
 #include <linux/kvm.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
 #include <linux/types.h>
 
 struct slat_vm;
@@ -69,6 +71,25 @@ static inline unsigned long slat_slot_hva_last(const struct slat_slot *slot)
 static inline unsigned long slat_slot_hva(const struct slat_slot *slot, u64 gfn)
 {
 	return slot->hva + ((gfn - slot->gfn) << PAGE_SHIFT);
+}
+
+/**
+ * slat_slot_gfns() - the part of a slot that a range of host addresses backs
+ * @start:	first host address
+ * @last:	last one, inclusive
+ *
+ * Return: false: nothing of it; true: @first to @last_gfn, inclusive.
+ */
+static inline bool slat_slot_gfns(const struct slat_slot *slot, unsigned long start,
+				  unsigned long last, u64 *first, u64 *last_gfn)
+{
+	start = max(start, slot->hva);
+	last = min(last, slat_slot_hva_last(slot));
+	if (start > last)
+		return false;
+	*first = slot->gfn + ((start - slot->hva) >> PAGE_SHIFT);
+	*last_gfn = slot->gfn + ((last - slot->hva) >> PAGE_SHIFT);
+	return true;
 }
 
 /**

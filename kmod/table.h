@@ -52,6 +52,7 @@ struct slat_root {
  * @lock:	the table lock.  Read: faults, which only add; write: all that cuts
  * @ops:	the format
  * @levels:	of every tree
+ * @leaf_levels: leaves are of level 1 to this
  * @cut_gen:	counts the cuts, written by set_entry() alone, under @lock for
  *		write.  A CPU that runs the VM has flushed once its own record has
  *		caught up with it (design.md, "Concurrency and flushing")
@@ -66,6 +67,7 @@ struct slat_mmu {
 	struct slat_rwlock lock;
 	const struct slat_table_ops *ops;
 	unsigned int levels;
+	unsigned int leaf_levels;
 	u64 cut_gen;
 
 	unsigned int inval_count;
@@ -86,6 +88,12 @@ struct slat_gather {
 	struct slat_mmu *mmu;
 	struct list_head freed;
 };
+
+/** slat_mmu_last_gfn() - the last that a tree can map. */
+static inline u64 slat_mmu_last_gfn(const struct slat_mmu *mmu)
+{
+	return slat_span(mmu->levels + 1) - 1;
+}
 
 static inline void slat_gather_init(struct slat_gather *gather, struct slat_mmu *mmu)
 {

@@ -27,12 +27,6 @@ static struct slat_table *child_of(u64 entry, unsigned int level)
 	return slat_table_of(fmt(pfn)(entry, level));
 }
 
-/* Of every tree. */
-static u64 last_gfn(const struct slat_mmu *mmu)
-{
-	return slat_span(mmu->levels + 1) - 1;
-}
-
 /* One of the leaves that together map what the leaf @entry of @level does. */
 static u64 part_of(u64 entry, unsigned int level, unsigned int n)
 {
@@ -219,7 +213,7 @@ static bool can_map(const struct slat_mmu *mmu, const struct slat_map *map)
 {
 	u64 offsets;
 
-	if (map->level < 1 || map->level > SLAT_LEAF_LEVELS || map->gfn > last_gfn(mmu))
+	if (map->level < 1 || map->level > SLAT_LEAF_LEVELS || map->gfn > slat_mmu_last_gfn(mmu))
 		return false;
 	offsets = slat_span(map->level) - 1;
 	return !((map->gfn ^ map->pfn) & offsets) &&
@@ -260,7 +254,7 @@ static bool can_map_run(const struct slat_mmu *mmu, const struct slat_run *run)
 {
 	unsigned int n;
 
-	if (!run->nr || run->nr > SLAT_RUN_MAX || run->gfn > last_gfn(mmu) ||
+	if (!run->nr || run->nr > SLAT_RUN_MAX || run->gfn > slat_mmu_last_gfn(mmu) ||
 	    slat_index(run->gfn, 1) + run->nr > SLAT_ENTRIES)
 		return false;
 	for (n = 0; n < run->nr; n++)
@@ -372,7 +366,7 @@ static int table_zap(struct slat_mmu *mmu, struct slat_root *root, struct slat_z
 
 	slat_rwlock_assert_held_write(&mmu->lock);
 	/* Where the tree ends there is nothing to empty. */
-	zap->last = min(zap->last, last_gfn(mmu));
+	zap->last = min(zap->last, slat_mmu_last_gfn(mmu));
 	zap_table(mmu, root->table, zap, &budget, gather);
 	return zap->next <= zap->last ? -EAGAIN : 0;
 }
@@ -418,7 +412,7 @@ static bool table_age(struct slat_mmu *mmu, struct slat_root *root, u64 first, u
 		      bool clear)
 {
 	slat_rwlock_assert_held(&mmu->lock);
-	return first <= last && first <= last_gfn(mmu) &&
+	return first <= last && first <= slat_mmu_last_gfn(mmu) &&
 	       age_table(mmu, root->table, first, last, clear);
 }
 

@@ -26,7 +26,7 @@ static struct slat_vcpu *alloc_vcpu(struct slat_vm *vm, u32 id)
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
 	slat_mutex_init(&vcpu->mutex, SLAT_LOCK_VCPU, vm);
-	slat_cache_init(&vcpu->cache, vm->mmu.ops->empty());
+	slat_cache_init(&vcpu->filler.cache, vm->mmu.ops->empty());
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vcpu->io_page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->run || !vcpu->io_page)
@@ -55,7 +55,7 @@ void slat_vcpu_free(struct slat_vcpu *vcpu)
 {
 	slat_hw->vcpu_free(vcpu);
 	fpu_free_guest_fpstate(&vcpu->fpu);
-	slat_cache_drain(&vcpu->cache);
+	slat_cache_drain(&vcpu->filler.cache);
 	kvfree(vcpu->cpuid);
 	/* The VMM may still map these; it holds references of its own. */
 	free_page((unsigned long)vcpu->io_page);
@@ -281,12 +281,26 @@ static void unblock_signals(struct slat_vcpu *vcpu)
 	sigemptyset(&current->real_blocked);
 }
 
+/* Settle what no later KVM_RUN can change. */
+static int first_run(struct slat_vcpu *vcpu)
+{
+	if (vcpu->vm->mmu.ops != slat_hw->table_ops)
+		return -ENODEV;
+	vcpu->has_run = true;
+	return 0;
+}
+
 static int run(struct slat_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	const u64 cr8 = READ_ONCE(run->cr8);
 	int ret;
 
+	if (!vcpu->has_run) {
+		ret = first_run(vcpu);
+		if (ret)
+			return ret;
+	}
 	if (READ_ONCE(run->kvm_valid_regs) | READ_ONCE(run->kvm_dirty_regs)) {
 		ret = slat_sync_in(vcpu);
 		if (ret)
@@ -294,7 +308,6 @@ static int run(struct slat_vcpu *vcpu)
 	}
 	if (cr8 > SLAT_CR8_MAX)
 		return -EINVAL;
-	vcpu->has_run = true;
 	if (cr8 != vcpu->cr8)
 		slat_hw->set_cr8(vcpu, cr8);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);

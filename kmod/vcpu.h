@@ -5,10 +5,10 @@
 
 #include <linux/kvm.h>
 
-#include "cache.h"
 #include "compat.h"
 #include "debug.h"
 #include "emulate.h"
+#include "fault.h"
 #include "hw.h"
 #include "inject.h"
 #include "io.h"
@@ -109,7 +109,7 @@ struct slat_known_insn {
  *		slat_hw.run alone.  Read by everybody
  * @noted:	jiffies of when RCU was last told that the guest is entered
  * @exit:	what ended the guest's last time
- * @cache:	tables for the next fault
+ * @filler:	for faults and slat_prefault()
  * @complete:	finishes the instruction for which KVM_RUN returned to the VMM;
  *		0: returned to the VMM again, 1: done, or an errno
  * @known:	by the lowest bits of rip
@@ -155,7 +155,7 @@ struct slat_vcpu {
 	unsigned long noted;
 
 	struct slat_exit exit;
-	struct slat_cache cache;
+	struct slat_filler filler;
 	int (*complete)(struct slat_vcpu *vcpu);
 	struct slat_known_insn known[SLAT_KNOWN_INSNS];
 	struct slat_io io;

@@ -32,6 +32,33 @@ int slat_view_map(struct slat_view *view, const struct slat_map *map)
 	return mmu->ops->map(mmu, &view->root, map);
 }
 
+int slat_view_map_run(struct slat_view *view, const struct slat_run *run)
+{
+	struct slat_mmu *mmu = &view->vm->mmu;
+
+	return mmu->ops->map_run(mmu, &view->root, run);
+}
+
+bool slat_view_age(struct slat_view *view, u64 first, u64 last, bool clear)
+{
+	struct slat_mmu *mmu = &view->vm->mmu;
+	bool young;
+
+	slat_read_lock(&mmu->lock);
+	young = mmu->ops->age(mmu, &view->root, first, last, clear);
+	slat_read_unlock(&mmu->lock);
+	return young;
+}
+
+void slat_view_read(struct slat_view *view, u64 gfn, struct slat_leaf *leaf)
+{
+	struct slat_mmu *mmu = &view->vm->mmu;
+
+	slat_read_lock(&mmu->lock);
+	mmu->ops->read(&view->root, gfn, leaf);
+	slat_read_unlock(&mmu->lock);
+}
+
 void slat_view_zap(struct slat_view *view, u64 first, u64 last, bool prune, bool may_sleep,
 		   struct slat_gather *gather)
 {

@@ -36,6 +36,24 @@ void slat_view_destroy(struct slat_view *view);
 int slat_view_map(struct slat_view *view, const struct slat_map *map);
 
 /**
+ * slat_view_map_run() - enter frames of consecutive pages that the base maps
+ *
+ * Context: mmu->lock held, read suffices.  Return: as slat_table_ops.map_run.
+ */
+int slat_view_map_run(struct slat_view *view, const struct slat_run *run);
+
+/**
+ * slat_view_age() - was a range used of late?
+ * @clear:	and forget it
+ *
+ * Context: takes mmu->lock for read.  Return: whether a leaf had its A bit.
+ */
+bool slat_view_age(struct slat_view *view, u64 first, u64 last, bool clear);
+
+/** slat_view_read() - what the tables say of a gfn.  Context: takes mmu->lock for read. */
+void slat_view_read(struct slat_view *view, u64 gfn, struct slat_leaf *leaf);
+
+/**
  * slat_view_zap() - drop what the base maps in a range
  * @prune:	free the tables there, too
  * @may_sleep:	let go of the CPU between batches, not only of the lock

@@ -108,12 +108,10 @@ static void inval_begin(struct slat_mmu *mmu, unsigned long start, unsigned long
 static void zap_slot(struct slat_vm *vm, const struct slat_slot *slot, unsigned long start,
 		     unsigned long last, bool may_sleep, struct slat_gather *gather)
 {
-	start = max(start, slot->hva);
-	last = min(last, slat_slot_hva_last(slot));
-	if (start > last)
-		return;
-	slat_view_zap(&vm->base, slot->gfn + ((start - slot->hva) >> PAGE_SHIFT),
-		      slot->gfn + ((last - slot->hva) >> PAGE_SHIFT), false, may_sleep, gather);
+	u64 first_gfn, last_gfn;
+
+	if (slat_slot_gfns(slot, start, last, &first_gfn, &last_gfn))
+		slat_view_zap(&vm->base, first_gfn, last_gfn, false, may_sleep, gather);
 }
 
 static void zap_hva_range(struct slat_vm *vm, unsigned long start, unsigned long last,
@@ -136,6 +134,29 @@ static void zap_hva_range(struct slat_vm *vm, unsigned long start, unsigned long
 	}
 	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	slat_gather_finish(vm, &gather);
+}
+
+/* Was anything that maps the host addresses used of late? */
+static bool age_hva_range(struct slat_vm *vm, unsigned long start, unsigned long last, bool clear)
+{
+	const struct slat_slots *slots;
+	bool young = false;
+	unsigned int i;
+	int idx;
+
+	idx = slat_srcu_read_lock(&vm->slots_srcu);
+	slots = slat_srcu_dereference(vm->slots, &vm->slots_srcu);
+	for (i = slat_slots_hva_first(slots, start); i < slots->nr; i++) {
+		const struct slat_slot *slot = slots->hva[i].slot;
+		u64 first_gfn, last_gfn;
+
+		if (slot->hva > last)
+			break;
+		if (slat_slot_gfns(slot, start, last, &first_gfn, &last_gfn))
+			young |= slat_view_age(&vm->base, first_gfn, last_gfn, clear);
+	}
+	slat_srcu_read_unlock(&vm->slots_srcu, idx);
+	return young;
 }
 
 static int invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
@@ -177,7 +198,39 @@ static void mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	slat_caller_end(&vm->memory);
 }
 
+/*
+ * Ageing.  TLBs keep what they hold, so that a page may look old for a while though it
+ * is in use: the host's own page tables on x86 are treated no better, since a flush
+ * costs more than the odd page that is reclaimed too soon.
+ */
+
+static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
+{
+	struct slat_vm *vm = vm_of(mn);
+	bool young;
+
+	slat_caller_begin(&vm->memory);
+	young = age_hva_range(vm, start, end - 1, true);
+	slat_caller_end(&vm->memory);
+	return young;
+}
+
+static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long address)
+{
+	struct slat_vm *vm = vm_of(mn);
+	bool young;
+
+	slat_caller_begin(&vm->memory);
+	young = age_hva_range(vm, address, address, false);
+	slat_caller_end(&vm->memory);
+	return young;
+}
+
 static const struct mmu_notifier_ops notifier_ops = {
+	.clear_flush_young = clear_young,
+	.clear_young = clear_young,
+	.test_young = test_young,
 	.invalidate_range_start = invalidate_start,
 	.invalidate_range_end = invalidate_end,
 	.release = mm_release,
@@ -185,17 +238,19 @@ static const struct mmu_notifier_ops notifier_ops = {
 
 /* Life cycle */
 
-static void mmu_init(struct slat_vm *vm)
+static void mmu_init(struct slat_vm *vm, const struct slat_table_ops *ops)
 {
 	struct slat_mmu *mmu = &vm->mmu;
 
 	slat_rwlock_init(&mmu->lock, SLAT_LOCK_TABLE, vm);
-	mmu->ops = slat_hw->table_ops;
+	mmu->ops = ops;
 	mmu->levels = slat_hw_levels;
+	/* Another format's tables are for looking at. */
+	mmu->leaf_levels = ops == slat_hw->table_ops ? slat_hw_leaf_levels : SLAT_LEAF_LEVELS;
 	mmu->cut_gen = 1;
 }
 
-struct slat_vm *slat_vm_create(void)
+struct slat_vm *slat_vm_create(const struct slat_table_ops *ops)
 {
 	struct slat_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 	int ret;
@@ -207,7 +262,7 @@ struct slat_vm *slat_vm_create(void)
 	xa_init(&vm->vcpus);
 	slat_spinlock_init(&vm->tsc.lock, SLAT_LOCK_TSC, vm);
 	INIT_LIST_HEAD(&vm->ioevents);
-	mmu_init(vm);
+	mmu_init(vm, ops);
 
 	ret = slat_slots_init(vm);
 	if (ret)

@@ -83,10 +83,11 @@ struct slat_vm {
 
 /**
  * slat_vm_create() - a VM of current->mm
+ * @ops:	the format of its tables
  *
  * Context: process.  Return: the VM, held once, or ERR_PTR(-ENOMEM, -EINTR).
  */
-struct slat_vm *slat_vm_create(void);
+struct slat_vm *slat_vm_create(const struct slat_table_ops *ops);
 
 /** slat_vm_get() - hold it once more. */
 void slat_vm_get(struct slat_vm *vm);
@@ -116,17 +117,19 @@ void slat_vm_kick(struct slat_vm *vm);
 /** slat_vm_stats() - fill in the counters, from exits on. */
 void slat_vm_stats(struct slat_vm *vm, struct slat_stats *stats);
 
-/** slat_mmu_retry() - may a page that was looked up since @seq was read be mapped?
+/**
+ * slat_mmu_retry() - may pages that were looked up since @seq was read be mapped?
  * @seq:	mmu->inval_seq from before the look-up
- * @hva:	host address of the page
+ * @start:	host address of the first page
+ * @end:	behind the last one
  *
  * Context: mmu->lock held.  Return: true when the look-up must be repeated.
  */
 static inline bool slat_mmu_retry(const struct slat_mmu *mmu, unsigned long seq,
-				  unsigned long hva)
+				  unsigned long start, unsigned long end)
 {
 	slat_rwlock_assert_held(&mmu->lock);
-	return (mmu->inval_count && hva >= mmu->inval_start && hva < mmu->inval_end) ||
+	return (mmu->inval_count && end > mmu->inval_start && start < mmu->inval_end) ||
 	       mmu->inval_seq != seq;
 }
 

@@ -144,14 +144,19 @@ const void *const bad_pointers[] = {
 
 /* --- VMs */
 
-struct vm *vm_create_empty(void)
+struct vm *vm_create_type(unsigned long type)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 
 	REQUIRE(vm, "no memory");
-	vm->fd = must_ioctl(slat_fd(), KVM_CREATE_VM, 0);
+	vm->fd = must_ioctl(slat_fd(), KVM_CREATE_VM, type);
 	vm->next_page = VM_POOL_GPA;
 	return vm;
+}
+
+struct vm *vm_create_empty(void)
+{
+	return vm_create_type(0);
 }
 
 struct vm *vm_create(void)

@@ -101,6 +101,8 @@ extern const void *const bad_pointers[];
 /* A VM with VM_RAM_SIZE of RAM; and one without any slot. */
 struct vm *vm_create(void);
 struct vm *vm_create_empty(void);
+/* One without any slot, of this type. */
+struct vm *vm_create_type(unsigned long type);
 void vm_destroy(struct vm *vm);
 int vm_try_slot(struct vm *vm, uint32_t slot, uint32_t flags, uint64_t gpa,
 		uint64_t size, const void *hva);

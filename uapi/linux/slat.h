@@ -10,7 +10,7 @@
  * System (the fd of /dev/slat)
  *   KVM_GET_API_VERSION      KVM_API_VERSION
  *   KVM_CHECK_EXTENSION      0 for whatever is not built
- *   KVM_CREATE_VM            type 0; -EINVAL for another, -EBUSY while somebody
+ *   KVM_CREATE_VM            type 0 or SLAT_VM_*; -EINVAL for another, -EBUSY while somebody
  *                            else (KVM) holds the CPU's virtualization
  *   KVM_GET_VCPU_MMAP_SIZE   bytes to map of a vCPU fd
  *   KVM_GET_SUPPORTED_CPUID  -E2BIG when nent is too small.  KVM's own leaves tell
@@ -67,6 +67,14 @@
  *                            exit_reason as it was; -EFAULT: the guest
  *                            touched a slot whose host memory is not there or
  *                            does not allow the access
+ *                            -ENODEV: the VM's tables are not in the CPU's format
+ *   KVM_PRE_FAULT_MEMORY     maps ahead what reads would: as large and as writable
+ *                            as the host's own mapping is by now; gpa and size move
+ *                            on to what is left.  0 as soon as anything was done.
+ *                            -EINVAL: flags, padding, alignment, no size, wrap;
+ *                            -ENOENT: no slot; -EAGAIN: the slot is being deleted or
+ *                            moved; -EINTR: a signal; -EFAULT: no host memory;
+ *                            -EHWPOISON: it is broken
  *   KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_FPU,
  *   KVM_SET_FPU, KVM_GET_MSRS, KVM_SET_MSRS, KVM_SET_CPUID2, KVM_GET_CPUID2
  *                            -EINVAL: control registers that do not fit together
@@ -125,6 +133,14 @@
 
 #define SLAT_IOCTL_TYPE		0xBD
 
+/*
+ * The argument of KVM_CREATE_VM: 0, or the format of the nested tables.  Without one it
+ * is the CPU's.  With another than the CPU's, everything works but KVM_RUN, which gives
+ * -ENODEV.
+ */
+#define SLAT_VM_EPT		(1UL << 16)
+#define SLAT_VM_NPT		(2UL << 16)
+
 /**
  * struct slat_stats - what happened in a VM so far
  * @size:	in: sizeof(struct slat_stats)
@@ -171,5 +187,56 @@ struct slat_stats {
  * Return: 0, or the errors of the head of this file.
  */
 #define SLAT_GET_STATS		_IOWR(SLAT_IOCTL_TYPE, 0x00, struct slat_stats)
+
+#define SLAT_ACCESS_R		(1U << 0)
+#define SLAT_ACCESS_W		(1U << 1)
+#define SLAT_ACCESS_X		(1U << 2)
+
+/* slat_leaf_info.state */
+#define SLAT_LEAF_ACCESSED	(1U << 0)	/* since it was mapped or the host looked */
+#define SLAT_LEAF_DIRTY		(1U << 1)
+#define SLAT_LEAF_IGNORE_PAT	(1U << 2)	/* @type counts whatever the guest's PAT says */
+#define SLAT_LEAF_SUPPRESS_VE	(1U << 3)	/* a violation exits, never #VE */
+
+/**
+ * struct slat_leaf_info - what the nested tables say of a guest page
+ * @size:	in: sizeof(struct slat_leaf_info)
+ * @flags:	in: must be 0
+ * @view:	in: must be 0
+ * @level:	out: 1: a leaf of 4K, 2: 2M, 3: 1G; 0: nothing is mapped
+ * @gpa:	in: an address in the page
+ * @pfn:	out: the host frame behind it; all ones without a leaf, and to callers
+ *		without CAP_SYS_ADMIN
+ * @access:	out: SLAT_ACCESS_*, 0 without a leaf
+ * @type:	out: memory type, as PATs number them: 0 UC, 1 WC, 4 WT, 5 WP, 6 WB, 7 UC-;
+ *		0 without a leaf
+ * @state:	out: SLAT_LEAF_*
+ * @reserved:	0
+ */
+struct slat_leaf_info {
+	__u32 size;
+	__u32 flags;
+	__u32 view;
+	__u32 level;
+	__aligned_u64 gpa;
+	__aligned_u64 pfn;
+	__u32 access;
+	__u32 type;
+	__u32 state;
+	__u32 reserved;
+};
+
+/* sizeof(struct slat_leaf_info) of the first version, the least that is accepted. */
+#define SLAT_LEAF_INFO_SIZE_VER0	48
+
+/**
+ * SLAT_GET_LEAF - read what the nested tables map at a guest-physical address
+ *
+ * On a VM fd.  What is there now, as the CPU finds it; nothing is mapped for it.
+ *
+ * Return: 0; -EINVAL: an address that the tables cannot map; or the errors of the head
+ * of this file.
+ */
+#define SLAT_GET_LEAF		_IOWR(SLAT_IOCTL_TYPE, 0x01, struct slat_leaf_info)
 
 #endif
