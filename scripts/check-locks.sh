@@ -14,7 +14,7 @@ pattern="(^|[^_a-z])($(tr '\n' '|' <<< "$locks"))\\("
 pattern=${pattern/|)\\(/)\\(}
 
 cd "$top/kmod"
-# The checker's own lock is above suspicion; what is "only" done "fast" never faults.
-if grep -rnE "$pattern" . --include='*.[ch]' | grep -vE '^\./(locks|user)\.[ch]:|seen_lock|_fast_only\('; then
+# Not the checker's own lock, nor what is "only" done "fast" and never faults, nor comments.
+if grep -rnE "$pattern" . --include='*.[ch]' | grep -vE '^\./(locks|user)\.[ch]:|seen_lock|_fast_only\(|:[[:space:]]*/?\*'; then
 	exit 1
 fi
