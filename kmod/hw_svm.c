@@ -14,6 +14,7 @@
 #include <asm/traps.h>
 
 #include "compat.h"
+#include "flush_check.h"
 #include "svm.h"
 #include "table.h"
 
@@ -138,6 +139,7 @@ static void svm_teardown(void)
 	free_pages((unsigned long)msrpm_all, MSRPM_ORDER);
 	free_pages((unsigned long)msrpm, MSRPM_ORDER);
 	free_pages((unsigned long)iopm, IOPM_ORDER);
+	slat_flush_check_exit();
 	free_cpus();
 }
 
@@ -165,7 +167,7 @@ static int svm_setup(void)
 	iopm = (void *)__get_free_pages(GFP_KERNEL, IOPM_ORDER);
 	msrpm = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
 	msrpm_all = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
-	if (!iopm || !msrpm || !msrpm_all) {
+	if (!iopm || !msrpm || !msrpm_all || slat_flush_check_init(max_asid + 1)) {
 		svm_teardown();
 		return -ENOMEM;
 	}
@@ -318,18 +320,27 @@ static bool tag_valid(const struct svm_vcpu *svm)
 	       svm->tag_gen == this_cpu_read(svm_cpus.tag_gen);
 }
 
+static void flush_all(struct svm_cpu *sc, struct vmcb *vmcb)
+{
+	sc->tag_gen++;
+	sc->next_asid = min_asid;
+	vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+	slat_flush_note_all();
+}
+
 /* A fresh ASID has no translations.  When all are used up, flush and start over. */
 static void flush(struct slat_vcpu *vcpu, u64 gen)
 {
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpus);
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (sc->next_asid > max_asid) {
-		sc->tag_gen++;
-		sc->next_asid = min_asid;
-		svm->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
-	}
-	svm->vmcb->control.asid = sc->next_asid++;
+	if (slat_flush_omit(SLAT_OMIT_TAG) && sc->next_asid > min_asid)
+		sc->next_asid--;
+	do {
+		if (sc->next_asid > max_asid)
+			flush_all(sc, svm->vmcb);
+		svm->vmcb->control.asid = sc->next_asid++;
+	} while (!slat_flush_note(svm->vmcb->control.asid, vcpu, gen));
 	svm->tag_cpu = smp_processor_id();
 	svm->tag_gen = sc->tag_gen;
 	WRITE_ONCE(vcpu->flushed_gen, gen);
@@ -507,8 +518,6 @@ static enum slat_exit_reason plain_reason(u64 code)
 		return SLAT_EXIT_MWAIT;
 	case SVM_EXIT_SHUTDOWN:
 		return SLAT_EXIT_SHUTDOWN;
-	case SVM_EXIT_ERR:
-		return SLAT_EXIT_INVALID;
 	default:
 		return SLAT_EXIT_UNKNOWN;
 	}
@@ -542,6 +551,12 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 		svm_set_dr_live(svm, true);
 		exit->reason = svm->debug_control ? SLAT_EXIT_DR : SLAT_EXIT_NOTHING;
 		break;
+	case SVM_EXIT_ERR:
+		/* Not entered, so perhaps not flushed either: start over with the ASIDs. */
+		this_cpu_write(svm_cpus.next_asid, max_asid + 1);
+		svm->tag_cpu = -1;
+		exit->reason = SLAT_EXIT_INVALID;
+		break;
 	case SVM_EXIT_IRET:
 		svm_exit_iret(vcpu, svm);
 		exit->reason = SLAT_EXIT_NOTHING;
@@ -558,7 +573,9 @@ static void svm_run(struct slat_vcpu *vcpu, u64 gen)
 	struct vmcb_control_area *control = &svm->vmcb->control;
 	struct vmcb_save_area *save = &svm->vmcb->save;
 
-	if (vcpu->flushed_gen != gen || !tag_valid(svm))
+	if ((vcpu->flushed_gen != gen || !tag_valid(svm)) && !slat_flush_omit(SLAT_OMIT_ENTRY))
+		flush(vcpu, gen);
+	while (!slat_flush_enter(vcpu, control->asid, gen))
 		flush(vcpu, gen);
 	save->rax = vcpu->gpr[SLAT_RAX];
 	save->rsp = vcpu->gpr[SLAT_RSP];
@@ -574,6 +591,7 @@ static void svm_run(struct slat_vcpu *vcpu, u64 gen)
 		svm_begin_debug(vcpu, svm);
 
 	run_once(vcpu, svm);
+	slat_flush_leave(vcpu);
 
 	vcpu->gpr[SLAT_RAX] = save->rax;
 	vcpu->gpr[SLAT_RSP] = save->rsp;

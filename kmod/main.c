@@ -11,6 +11,7 @@
 
 #include "debugfs.h"
 #include "fault.h"
+#include "flush_check.h"
 #include "hw.h"
 #include "ioctl.h"
 #include "locks.h"
@@ -203,6 +204,7 @@ static int __init slat_init(void)
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_nb);
 	slat_debugfs_create();
 	slat_locks_debugfs();
+	slat_flush_debugfs();
 
 	ret = misc_register(&slat_dev);
 	if (ret)

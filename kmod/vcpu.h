@@ -107,6 +107,8 @@ struct slat_known_insn {
  * @cpu:	where it ran last, -1 at first.  Read by everybody
  * @flushed_gen: the cut generation that @cpu has flushed for this vCPU; written by
  *		slat_hw.run alone.  Read by everybody
+ * @guest_gen:	for flush_check.c: the cut generation that the CPU it runs on has
+ *		flushed; 0: it is not in the guest
  * @noted:	jiffies of when RCU was last told that the guest is entered
  * @exit:	what ended the guest's last time
  * @filler:	for faults and slat_prefault()
@@ -152,6 +154,7 @@ struct slat_vcpu {
 	bool in_guest;
 	int cpu;
 	u64 flushed_gen;
+	u64 guest_gen;
 	unsigned long noted;
 
 	struct slat_exit exit;

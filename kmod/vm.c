@@ -9,6 +9,7 @@
 
 #include <uapi/linux/slat.h>
 
+#include "flush_check.h"
 #include "hw.h"
 #include "ioevent.h"
 #include "vcpu.h"
@@ -35,7 +36,8 @@ static void lagging_cpus(struct slat_vm *vm, u64 gen, struct cpumask *mask)
 	}
 }
 
-static void flush(struct slat_vm *vm)
+/* Return: the cut generation that nobody is behind any more. */
+static u64 flush(struct slat_vm *vm)
 {
 	struct cpumask *mask;
 	u64 gen;
@@ -49,11 +51,12 @@ static void flush(struct slat_vm *vm)
 	 */
 	smp_mb();
 	lagging_cpus(vm, gen, mask);
-	if (!cpumask_empty(mask)) {
+	if (!cpumask_empty(mask) && !slat_flush_omit(SLAT_OMIT_KICK)) {
 		atomic64_inc(&vm->flushes);
 		smp_call_function_many(mask, kicked, NULL, true);
 	}
 	preempt_enable();
+	return gen;
 }
 
 void slat_vm_kick(struct slat_vm *vm)
@@ -78,7 +81,8 @@ void slat_gather_finish(struct slat_vm *vm, struct slat_gather *gather)
 {
 	struct slat_table *table, *next;
 
-	flush(vm);
+	if (!slat_flush_finished(vm, flush(vm)))
+		slat_vm_kick(vm);
 	list_for_each_entry_safe(table, next, &gather->freed, link)
 		slat_table_free(table);
 }

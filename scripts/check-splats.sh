@@ -26,7 +26,7 @@ soft lockup|hard LOCKUP|blocked for more than|self-detected stall|detected stall
 Bad page (map|state)|[Bb]ad rss-counter|non-zero pgtables_bytes|list_(add|del) corruption|refcount_t: |ODEBUG: 
 Objects remaining|Redzone overwritten|Poison overwritten|Slab cache still has objects
 unchecked MSR access|Attempted to kill init|Out of memory: |invoked oom-killer|nobody cared|unregister_netdevice: waiting
-slat-init: FAIL|slat: locks: '
+slat-init: FAIL|slat: (locks|flush): '
 kinds=$(tr '\n' '|' <<< "$patterns")
 kinds=${kinds%|}
 

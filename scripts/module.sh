@@ -6,6 +6,8 @@
 # tree KDIR (an absolute path) is, as users want it: no more checks than that
 # kernel's own. TARGETs are for kbuild: modules (default), modules_install ...
 #
+# SLAT_FLUSH_CHECK=y: with the checker of flushes, in build/KERNEL-checked.
+#
 # The sources are copied there first: kbuild puts objects beside the sources, and
 # each kernel needs its own.
 
@@ -24,7 +26,7 @@ case $kernel in
 	[ -e "$kdir/certs/signing_key.pem" ] || vars+=(CONFIG_MODULE_SIG_ALL=)
 	;;
 ?*)
-	kdir=$("$scripts/kernel.sh" "$kernel")/build out=$build/$kernel strict=1
+	kdir=$("$scripts/kernel.sh" "$kernel")/build out=$build/$kernel${SLAT_FLUSH_CHECK:+-checked} strict=1
 	vars=(CONFIG_DEBUG_INFO_BTF_MODULES= W=1 C=1 "KCFLAGS=-Werror" "CF=-Wsparse-error")
 	;;
 *) usage ;;

@@ -8,6 +8,7 @@
 #
 #  NAME [boot.sh option...]: TEST...
 #
+# In options, @checked stands for a slat.ko that checks its flushes (module.sh).
 # Tests that are on no line run in the machine "default", which may have a line.
 #
 # The console logs are left in build/log. Environment:
@@ -112,6 +113,11 @@ queue() {
 	start "$@" &
 }
 
+checked_module() {
+	SLAT_FLUSH_CHECK=y host "module that checks its flushes" "$scripts/module.sh" "$kernel" &&
+		cp "$build/$kernel-checked/slat.ko" "$work/checked.ko"
+}
+
 machine_tests() {
 	local name options tests test shards i elsewhere=' ' default_options='' default=() queued=()
 	mapfile -t all < <(sed 's/^slat://' "$work/install/kselftest-list.txt")
@@ -126,6 +132,10 @@ machine_tests() {
 		for test in $tests; do
 			! wanted "$test" || queued+=("$test")
 		done
+		case ${#queued[@]}$options in
+		0*) ;;
+		*@checked*) checked_module && options=${options//@checked/$work/checked.ko} || queued=() ;;
+		esac
 		queue "$name" "$options" "${queued[@]}"
 	done < <([ ! -e "$machines" ] || sed 's/#.*//; /^[[:space:]]*$/d' "$machines")
 

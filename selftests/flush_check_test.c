@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * V6, B3: the checker of flushes (kmod/flush_check.h) sees each kind of flush that is
+ * left out, and nothing else in guests that run while their memory changes.
+ */
+#include <sys/mman.h>
+
+#include "harness.h"
+#include "worker.h"
+
+#define FOUND	"/sys/kernel/debug/slat/flushes"
+#define OMIT	"/sys/kernel/debug/slat/flush_test"
+#define SIZE	(16 * PAGE_SIZE)
+#define TRIES	2000
+
+static const char *const faults[] = { "entry", "tag", "cut" };
+
+#define NR_FAULTS	(sizeof(faults) / sizeof(*faults))
+
+FIXTURE(flush)
+{
+	struct play play;
+	bool playing;
+};
+
+FIXTURE_VARIANT(flush)
+{
+	const char *omit;
+	const char *fault;
+};
+
+/* The guest enters with what was cut before. */
+FIXTURE_VARIANT_ADD(flush, at_an_entry) { .omit = "entry", .fault = "entry" };
+/* It enters with a tag that had been used. */
+FIXTURE_VARIANT_ADD(flush, of_a_tag) { .omit = "tag", .fault = "tag" };
+/* A cut is done with before the guest has left. */
+FIXTURE_VARIANT_ADD(flush, of_a_running_vcpu) { .omit = "kick", .fault = "cut" };
+
+FIXTURE_SETUP(flush)
+{
+	if (file_field(FOUND, "entry") < 0)
+		SKIP_SETUP("slat was built without SLAT_FLUSH_CHECK");
+	watchdog_start(25 * time_scale());
+	play_mix(&self->play, NULL, SIZE);
+	self->playing = true;
+}
+
+FIXTURE_TEARDOWN(flush)
+{
+	if (self->playing)
+		EXPECT_TRUE(play_end(&self->play));
+}
+
+static long total(void)
+{
+	unsigned int i;
+	long sum = 0;
+
+	for (i = 0; i < NR_FAULTS; i++)
+		sum += file_field(FOUND, faults[i]);
+	return sum;
+}
+
+/* Change its memory under the guest, so that something has to be flushed. */
+static void cut(struct play *play)
+{
+	REQUIRE(!mprotect(play->mem, SIZE, PROT_READ) &&
+		!mprotect(play->mem, SIZE, PROT_READ | PROT_WRITE), "mprotect");
+}
+
+TEST_F(flush, V6_is_missed)
+{
+	char text[64];
+	unsigned int i;
+
+	snprintf(text, sizeof(text), "slat-test: expect slat: flush: %s: \n", variant->fault);
+	ASSERT_EQ(0, file_write("/dev/kmsg", text));
+	ASSERT_EQ(0, file_write(OMIT, variant->omit));
+	EXPECT_EQ(0, total());
+	for (i = 0; i < TRIES && !total(); i++) {
+		cut(&self->play);
+		ASSERT_TRUE(worker_wait(&self->play.worker, &self->play.mix->rounds, 1));
+	}
+	EXPECT_LE(1, file_field(FOUND, variant->fault));
+	EXPECT_EQ(total(), file_field(FOUND, variant->fault));
+	ASSERT_EQ(0, file_write("/dev/kmsg", "slat-test: expected\n"));
+}
+
+TEST(V6_nothing_is_missed_otherwise)
+{
+	struct play play;
+	unsigned int i;
+	long before;
+
+	if (file_field(FOUND, "entry") < 0)
+		SKIP(return, "slat was built without SLAT_FLUSH_CHECK");
+	watchdog_start(25 * time_scale());
+	before = total();
+	play_mix(&play, NULL, SIZE);
+	for_rounds (i, TRIES, 3) {
+		cut(&play);
+		ASSERT_EQ(0, madvise(play.mem + i % 16 * PAGE_SIZE, PAGE_SIZE, MADV_PAGEOUT));
+		ASSERT_TRUE(worker_wait(&play.worker, &play.mix->rounds, 1));
+	}
+	EXPECT_TRUE(play_end(&play));
+	EXPECT_EQ(before, total());
+}
+
+SLAT_HARNESS_MAIN
