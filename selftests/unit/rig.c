@@ -333,6 +333,21 @@ static int try_map_as(struct rig *rig, struct slat_cache *cache, unsigned int i,
 	return rig->mmu.ops->map(&rig->mmu, &rig->root, &map);
 }
 
+int rig_try_any(struct rig *rig, u64 gfn, u64 pfn, unsigned int level, unsigned int rights)
+{
+	const struct slat_map map = {
+		.gfn = gfn, .pfn = pfn, .level = level, .rights = rights,
+		.type = SLAT_MT_WB, .cache = &rig->cache,
+	};
+	int ret;
+
+	CHECK(!slat_cache_fill(&rig->cache, rig->model.levels - 1));
+	read_lock(&rig->mmu.lock);
+	ret = rig->mmu.ops->map(&rig->mmu, &rig->root, &map);
+	read_unlock(&rig->mmu.lock);
+	return ret;
+}
+
 int rig_map_locked(struct rig *rig, struct slat_cache *cache, unsigned int i, u64 frame,
 		   unsigned int rights)
 {

@@ -33,6 +33,18 @@ struct rig_format {
 
 extern const struct rig_format rig_npt, rig_ept;
 
+/* Variants of a fixture: both formats, trees of 4 and of 5 levels. */
+#define RIG_VARIANTS(fixture)						\
+FIXTURE_VARIANT(fixture)						\
+{									\
+	const struct rig_format *format;				\
+	unsigned int levels;						\
+};									\
+FIXTURE_VARIANT_ADD(fixture, npt4) { .format = &rig_npt, .levels = 4 };	\
+FIXTURE_VARIANT_ADD(fixture, npt5) { .format = &rig_npt, .levels = 5 };	\
+FIXTURE_VARIANT_ADD(fixture, ept4) { .format = &rig_ept, .levels = 4 };	\
+FIXTURE_VARIANT_ADD(fixture, ept5) { .format = &rig_ept, .levels = 5 };
+
 /* How often a frame got A and D. */
 struct rig_tally {
 	unsigned int accessed;
@@ -90,7 +102,10 @@ unsigned int rig_type(const struct rig *rig, unsigned int type);
 /* Index of a gfn of interest. */
 unsigned int rig_index(const struct rig *rig, u64 gfn);
 
-/* One call of the code, no comparison: a 4K leaf, WB. */
+/* One call of the code, no comparison: WB, of any gfn, valid or not. */
+int rig_try_any(struct rig *rig, u64 gfn, u64 pfn, unsigned int level, unsigned int rights);
+
+/* The same for a gfn of interest and a 4K leaf, with the cache as it is. */
 int rig_try_map(struct rig *rig, unsigned int i, u64 frame, unsigned int rights);
 
 /* The same for another vCPU, whose cache it is, with the lock held. */

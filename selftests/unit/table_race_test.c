@@ -26,31 +26,7 @@ FIXTURE(race)
 	struct rig *rig;
 };
 
-FIXTURE_VARIANT(race)
-{
-	const struct rig_format *format;
-	unsigned int levels;
-};
-
-FIXTURE_VARIANT_ADD(race, npt4)
-{
-	.format = &rig_npt, .levels = 4,
-};
-
-FIXTURE_VARIANT_ADD(race, npt5)
-{
-	.format = &rig_npt, .levels = 5,
-};
-
-FIXTURE_VARIANT_ADD(race, ept4)
-{
-	.format = &rig_ept, .levels = 4,
-};
-
-FIXTURE_VARIANT_ADD(race, ept5)
-{
-	.format = &rig_ept, .levels = 5,
-};
+RIG_VARIANTS(race)
 
 FIXTURE_SETUP(race)
 {

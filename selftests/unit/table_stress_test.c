@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Threads at once: some map and widen, some are CPUs that walk the tables without
- * a lock, one takes the host's pages away.  Built with the thread sanitizer.
+ * Threads at once: some map, widen and split, some are CPUs that walk the tables
+ * without a lock, one looks for A bits and clears them, one takes the host's pages
+ * away.  Built with the thread sanitizer.
  */
 #include <errno.h>
 #include <kselftest_harness.h>
@@ -15,14 +16,16 @@
 #include "tables.h"
 
 #define GFNS		64
-#define ZAPS		3000
+#define ZAPS		1500
 #define FRAMES		(GFNS * (ZAPS + 2))
+#define BLOCKS		8
+#define BLOCK_FRAMES	(BLOCKS * (ZAPS + 2))
+#define FIRST_BLOCK	(1ULL << 30)	/* frame */
 #define MAPPERS		2
 #define CPUS		2
 #define LEVELS		4
 
-#define USED_A		1
-#define USED_D		2
+#define USED_D		1	/* of A the host gets less than was used, for there is ageing */
 
 char check_note[80];
 
@@ -32,6 +35,7 @@ char check_note[80];
  * @used:	what guest accesses did to a frame, USED_*
  * @host:	what the host has been told of it, USED_*
  * @gone:	flushed: no CPU may reach the frame any more
+ * @block:	the same for blocks of 2M, which the host has as a whole
  * @guest:	CPUs hold it for read while they run the guest: taking it for write
  *		is the flush, which stops them all
  * @mapped:	maps that succeeded
@@ -47,6 +51,14 @@ static struct stress {
 	u8 used[FRAMES];
 	u8 host[FRAMES];
 	bool gone[FRAMES];
+	struct {
+		u64 frame[BLOCKS];
+		u64 frames;
+		u8 owner[BLOCK_FRAMES];
+		u8 used[BLOCK_FRAMES];
+		u8 host[BLOCK_FRAMES];
+		bool gone[BLOCK_FRAMES];
+	} block;
 	pthread_rwlock_t guest;
 	unsigned int mapped;
 	unsigned int granted;
@@ -57,6 +69,12 @@ static struct stress {
 static u64 gfn_of(unsigned int n)
 {
 	return (u64)(n >> 4) << 18 | (n & 12) << 7 | (n & 3) << 5;
+}
+
+/* Two per table of level 2, far from the others. */
+static u64 block_gfn(unsigned int n)
+{
+	return 1ULL << 27 | (u64)(n >> 1) << 18 | (n & 1) << 9;
 }
 
 static unsigned int next_random(unsigned int *state, unsigned int below)
@@ -105,10 +123,22 @@ static void replace_frame(unsigned int n)
 	stress.frame[n] = stress.frames++;
 }
 
+static void replace_block(unsigned int n)
+{
+	CHECK(stress.block.frames < BLOCK_FRAMES);
+	stress.block.owner[stress.block.frames] = n;
+	stress.block.frame[n] = stress.block.frames++;
+}
+
 static void on_return(u64 pfn, bool accessed, bool dirty)
 {
+	if (pfn >= FIRST_BLOCK) {
+		/* Of the whole leaf, or of any of its parts. */
+		stress.block.host[(pfn - FIRST_BLOCK) / 512] |= dirty ? USED_D : 0;
+		return;
+	}
 	CHECK(pfn < stress.frames && !stress.host[pfn]);
-	stress.host[pfn] = (accessed ? USED_A : 0) | (dirty ? USED_D : 0);
+	stress.host[pfn] = dirty ? USED_D : 0;
 }
 
 /* A fault of a vCPU: the page is looked up and mapped under one lock here. */
@@ -124,7 +154,6 @@ static void map_one(struct slat_cache *cache, unsigned int *seed)
 	};
 	int ret;
 
-	CHECK(!slat_cache_fill(cache, LEVELS - 1));
 	read_lock(&stress.mmu.lock);
 	map.pfn = stress.frame[n];
 	ret = stress.mmu.ops->map(&stress.mmu, &stress.root, &map);
@@ -138,6 +167,59 @@ static void map_one(struct slat_cache *cache, unsigned int *seed)
 	read_unlock(&stress.mmu.lock);
 }
 
+/* A fault in a block: large or small, and a right that lacks splits. */
+static void map_in_block(struct slat_cache *cache, unsigned int *seed)
+{
+	const unsigned int n = next_random(seed, BLOCKS), offset = next_random(seed, 512);
+	struct slat_map map = {
+		.gfn = block_gfn(n) + offset,
+		.level = 1 + next_random(seed, 2),
+		.rights = SLAT_R | next_random(seed, 4) << 1,
+		.type = SLAT_MT_WB,
+		.keep_small = !next_random(seed, 4),
+		.cache = cache,
+	};
+	int ret;
+
+	read_lock(&stress.mmu.lock);
+	map.pfn = FIRST_BLOCK + stress.block.frame[n] * 512 + offset;
+	ret = stress.mmu.ops->map(&stress.mmu, &stress.root, &map);
+	CHECK(!ret || ret == -EAGAIN || ret == -EBUSY);
+	if (!ret) {
+		const struct hw_leaf leaf = hw_peek(&stress.hw, map.gfn);
+
+		CHECK(leaf.frame == map.pfn && !(map.rights & ~leaf.rights));
+		count(&stress.mapped);
+	}
+	read_unlock(&stress.mmu.lock);
+}
+
+/* Two pages of a table. */
+static void map_run(struct slat_cache *cache, unsigned int *seed)
+{
+	const unsigned int n = next_random(seed, GFNS / 2) * 2;
+	u64 pfn[33];
+	u8 rights[33];
+	const struct slat_run run = {
+		.gfn = gfn_of(n), .nr = 33, .pfn = pfn, .rights = rights, .type = SLAT_MT_WB,
+		.cache = cache,
+	};
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < 33; i++) {
+		pfn[i] = SLAT_PFN_NONE;
+		rights[i] = SLAT_R | next_random(seed, 4) << 1;
+	}
+	CHECK(gfn_of(n + 1) == gfn_of(n) + 32);
+	read_lock(&stress.mmu.lock);
+	pfn[0] = stress.frame[n];
+	pfn[32] = stress.frame[n + 1];
+	ret = stress.mmu.ops->map_run(&stress.mmu, &stress.root, &run);
+	read_unlock(&stress.mmu.lock);
+	CHECK((ret >= 0 && ret <= 2) || ret == -EAGAIN);
+}
+
 static void *mapper(void *arg)
 {
 	unsigned int i, seed = (uintptr_t)arg;
@@ -145,7 +227,13 @@ static void *mapper(void *arg)
 
 	slat_cache_init(&cache, stress.hw.format->empty);
 	for (i = 1; !stopped(); i++) {
-		map_one(&cache, &seed);
+		CHECK(!slat_cache_fill(&cache, LEVELS - 1));
+		if (i % 4 == 0)
+			map_run(&cache, &seed);
+		else if (i % 4 == 1)
+			map_in_block(&cache, &seed);
+		else
+			map_one(&cache, &seed);
 		yield_sometimes(i);
 	}
 	slat_cache_drain(&cache);
@@ -161,7 +249,23 @@ static void access_one(unsigned int n, unsigned int kind)
 	CHECK(frame < FRAMES);
 	CHECK(stress.owner[frame] == n);
 	CHECK(!stress.gone[frame]);
-	__atomic_fetch_or(&stress.used[frame], kind == HW_WRITE ? USED_A | USED_D : USED_A,
+	__atomic_fetch_or(&stress.used[frame], kind == HW_WRITE ? USED_D : 0,
+			  __ATOMIC_RELAXED);
+	count(&stress.granted);
+}
+
+static void access_block(unsigned int n, unsigned int offset, unsigned int kind)
+{
+	uint64_t frame, block;
+
+	if (!hw_access(&stress.hw, block_gfn(n) + offset, kind, &frame))
+		return;
+	CHECK(frame >= FIRST_BLOCK && frame % 512 == offset);
+	block = (frame - FIRST_BLOCK) / 512;
+	CHECK(block < BLOCK_FRAMES);
+	CHECK(stress.block.owner[block] == n);
+	CHECK(!stress.block.gone[block]);
+	__atomic_fetch_or(&stress.block.used[block], kind == HW_WRITE ? USED_D : 0,
 			  __ATOMIC_RELAXED);
 	count(&stress.granted);
 }
@@ -173,18 +277,38 @@ static void *cpu(void *arg)
 	for (i = 1; !stopped(); i++) {
 		pthread_rwlock_rdlock(&stress.guest);
 		access_one(next_random(&seed, GFNS), 1U << next_random(&seed, 3));
-		access_one(next_random(&seed, GFNS), 1U << next_random(&seed, 3));
+		access_block(next_random(&seed, BLOCKS), next_random(&seed, 512),
+			     1U << next_random(&seed, 3));
 		pthread_rwlock_unlock(&stress.guest);
 		yield_sometimes(i);
 	}
 	return NULL;
 }
 
-/* Frames that were taken away and may still be in use. */
+static void *ager(void *arg)
+{
+	unsigned int i, seed = (uintptr_t)arg;
+
+	for (i = 1; !stopped(); i++) {
+		const u64 first = gfn_of(next_random(&seed, GFNS));
+
+		read_lock(&stress.mmu.lock);
+		stress.mmu.ops->age(&stress.mmu, &stress.root, first,
+				    i % 256 ? first + 99 : ~0ULL, next_random(&seed, 2));
+		read_unlock(&stress.mmu.lock);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Frames and blocks that were taken away and may still be in use. */
 struct going {
 	u64 frame[GFNS];
 	unsigned int nr;
+	u64 block[BLOCKS];
+	unsigned int nr_blocks;
 };
+
 
 /* One batch, with the host's change of its pages under the same lock. */
 static int zap_batch(struct slat_zap *zap, struct slat_gather *gather, struct going *going)
@@ -203,6 +327,13 @@ static int zap_batch(struct slat_zap *zap, struct slat_gather *gather, struct go
 		going->frame[going->nr++] = stress.frame[n];
 		replace_frame(n);
 	}
+	for (n = 0; n < BLOCKS; n++) {
+		/* Once, also if the batch ends within it. */
+		if (block_gfn(n) < from || block_gfn(n) > last)
+			continue;
+		going->block[going->nr_blocks++] = stress.block.frame[n];
+		replace_block(n);
+	}
 	write_unlock(&stress.mmu.lock);
 	return ret;
 }
@@ -217,6 +348,13 @@ static void retire(const struct going *going)
 
 		stress.gone[frame] = true;
 		CHECK(stress.used[frame] == stress.host[frame]);
+	}
+	for (i = 0; i < going->nr_blocks; i++) {
+		const u64 block = going->block[i];
+
+		stress.block.gone[block] = true;
+		/* All of a leaf counts as dirty when a part is. */
+		CHECK(!(stress.block.used[block] & ~stress.block.host[block]));
 	}
 }
 
@@ -243,10 +381,13 @@ static void zap_range(u64 first, u64 last, bool prune)
 
 static void zap_some(unsigned int *seed)
 {
-	const u64 gfn = gfn_of(next_random(seed, GFNS));
+	const bool block = !next_random(seed, 4);
+	const u64 gfn = block ? block_gfn(next_random(seed, BLOCKS)) :
+				gfn_of(next_random(seed, GFNS));
 	const unsigned int level = next_random(seed, 8);
 	const bool prune = next_random(seed, 2);
-	const u64 span = 1ULL << (9 * (level > LEVELS ? 0 : level));
+	/* A block goes as a whole. */
+	const u64 span = 1ULL << (9 * (level > LEVELS ? block : level < block ? block : level));
 
 	zap_range(gfn / span * span, gfn / span * span + span - 1, prune);
 }
@@ -284,12 +425,15 @@ static void setup(const struct slat_table_ops *ops, const struct hw_format *form
 	stress.hw.levels = LEVELS;
 	for (n = 0; n < GFNS; n++)
 		replace_frame(n);
+	for (n = 0; n < BLOCKS; n++)
+		replace_block(n);
 }
 
 /* What is still mapped is what the host has, with all that the guest did to it. */
-static unsigned int count_leaves(void)
+static long count_leaves(void)
 {
-	unsigned int n, leaves = 0;
+	unsigned int n;
+	long leaves = 0;
 
 	for (n = 0; n < GFNS; n++) {
 		const struct hw_leaf leaf = hw_peek(&stress.hw, gfn_of(n));
@@ -301,21 +445,56 @@ static unsigned int count_leaves(void)
 			continue;
 		}
 		CHECK(leaf.frame == frame);
-		CHECK(leaf.accessed == !!(stress.used[frame] & USED_A));
-		CHECK(leaf.dirty == !!(stress.used[frame] & USED_D));
+		CHECK(leaf.dirty == !!stress.used[frame]);
 		leaves++;
 	}
 	return leaves;
 }
 
+static long count_block_leaves(unsigned int n)
+{
+	const u64 frame = FIRST_BLOCK + stress.block.frame[n] * 512;
+	u8 dirty = stress.block.host[stress.block.frame[n]];
+	unsigned int i, level = 1;
+	long leaves = 0;
+
+	for (i = 0; i < 512 && level == 1; i++) {
+		const struct hw_leaf leaf = hw_peek(&stress.hw, block_gfn(n) + i);
+
+		if (!leaf.rights)
+			continue;
+		CHECK(leaf.frame == frame + i);
+		dirty |= leaf.dirty ? USED_D : 0;
+		level = leaf.level;
+		leaves++;
+	}
+	CHECK(!(stress.block.used[stress.block.frame[n]] & ~dirty));
+	return leaves;
+}
+
+static long count_all_leaves(void)
+{
+	long leaves = count_leaves();
+	unsigned int n;
+
+	for (n = 0; n < BLOCKS; n++)
+		leaves += count_block_leaves(n);
+	return leaves;
+}
+
+static u64 place(unsigned int n)
+{
+	return n < GFNS ? gfn_of(n) : block_gfn(n - GFNS);
+}
+
 static long count_tables(void)
 {
-	uint64_t *seen[GFNS * LEVELS];
+	uint64_t *seen[(GFNS + BLOCKS) * LEVELS];
 	unsigned int level, n, i, nr = 0;
 
 	for (level = 1; level < LEVELS; level++) {
-		for (n = 0; n < GFNS; n++) {
-			uint64_t *table = hw_entry(&stress.hw, gfn_of(n), level);
+		for (n = 0; n < GFNS + BLOCKS; n++) {
+			uint64_t *table = hw_entry(&stress.hw, place(n), level);
 
 			table = (uint64_t *)((uintptr_t)table & ~4095UL);
 			for (i = 0; i < nr && seen[i] != table; i++)
@@ -329,21 +508,22 @@ static long count_tables(void)
 
 static void run(struct __test_metadata *_metadata)
 {
-	pthread_t thread[MAPPERS + CPUS];
+	pthread_t thread[MAPPERS + CPUS + 1];
 	unsigned int i, seed = 1;
 
-	for (i = 0; i < MAPPERS + CPUS; i++)
-		ASSERT_EQ(0, pthread_create(&thread[i], NULL, i < MAPPERS ? mapper : cpu,
+	for (i = 0; i <= MAPPERS + CPUS; i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL,
+					    !i ? ager : i <= MAPPERS ? mapper : cpu,
 					    (void *)(uintptr_t)(i + 2)));
 	for (i = 0; i < ZAPS; i++) {
 		wait_for_others();
 		zap_some(&seed);
 	}
 	__atomic_store_n(&stress.stop, true, __ATOMIC_RELAXED);
-	for (i = 0; i < MAPPERS + CPUS; i++)
+	for (i = 0; i <= MAPPERS + CPUS; i++)
 		pthread_join(thread[i], NULL);
 
-	EXPECT_EQ(count_leaves(), tables_leaves(&stress.mmu));
+	EXPECT_EQ(count_all_leaves(), tables_leaves(&stress.mmu));
 	EXPECT_EQ(1 + count_tables(), atomic_long_read(&stress.mmu.tables));
 	EXPECT_EQ(1 + count_tables(), tables_live());
 	zap_range(0, (1ULL << (9 * LEVELS)) - 1, true);

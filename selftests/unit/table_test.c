@@ -13,31 +13,7 @@ FIXTURE(table)
 	struct rig *rig;
 };
 
-FIXTURE_VARIANT(table)
-{
-	const struct rig_format *format;
-	unsigned int levels;
-};
-
-FIXTURE_VARIANT_ADD(table, npt4)
-{
-	.format = &rig_npt, .levels = 4,
-};
-
-FIXTURE_VARIANT_ADD(table, npt5)
-{
-	.format = &rig_npt, .levels = 5,
-};
-
-FIXTURE_VARIANT_ADD(table, ept4)
-{
-	.format = &rig_ept, .levels = 4,
-};
-
-FIXTURE_VARIANT_ADD(table, ept5)
-{
-	.format = &rig_ept, .levels = 5,
-};
+RIG_VARIANTS(table)
 
 FIXTURE_SETUP(table)
 {
@@ -147,21 +123,6 @@ TEST_F(table, frame_never_changes_in_place)
 	rig_check(rig);
 }
 
-static int try_map(struct rig *rig, u64 gfn, u64 pfn, unsigned int level, unsigned int rights)
-{
-	const struct slat_map map = {
-		.gfn = gfn, .pfn = pfn, .level = level, .rights = rights,
-		.type = SLAT_MT_WB, .cache = &rig->cache,
-	};
-	int ret;
-
-	CHECK(!slat_cache_fill(&rig->cache, rig->model.levels - 1));
-	read_lock(&rig->mmu.lock);
-	ret = rig->mmu.ops->map(&rig->mmu, &rig->root, &map);
-	read_unlock(&rig->mmu.lock);
-	return ret;
-}
-
 /* M3: a frame is never truncated to one that fits. */
 TEST_F(table, what_the_format_cannot_hold_is_refused)
 {
@@ -170,11 +131,11 @@ TEST_F(table, what_the_format_cannot_hold_is_refused)
 	unsigned int bit;
 
 	for (bit = 40; bit < 64; bit++)
-		EXPECT_EQ(-EINVAL, try_map(rig, 0, 1ULL << bit | 5, 1, SLAT_RWX));
-	EXPECT_EQ(-EINVAL, try_map(rig, 0, ~0ULL, 1, SLAT_RWX));
-	EXPECT_EQ(-EINVAL, try_map(rig, 0, 0, 1, 0));
-	EXPECT_EQ(-EINVAL, try_map(rig, end, 0, 1, SLAT_RWX));
-	EXPECT_EQ(-EINVAL, try_map(rig, ~0ULL, 0, 1, SLAT_RWX));
+		EXPECT_EQ(-EINVAL, rig_try_any(rig, 0, 1ULL << bit | 5, 1, SLAT_RWX));
+	EXPECT_EQ(-EINVAL, rig_try_any(rig, 0, ~0ULL, 1, SLAT_RWX));
+	EXPECT_EQ(-EINVAL, rig_try_any(rig, 0, 0, 1, 0));
+	EXPECT_EQ(-EINVAL, rig_try_any(rig, end, 0, 1, SLAT_RWX));
+	EXPECT_EQ(-EINVAL, rig_try_any(rig, ~0ULL, 0, 1, SLAT_RWX));
 	rig_check(rig);
 	rig_scan(rig);
 }
@@ -338,15 +299,7 @@ TEST_F(table, zap_of_nothing_is_no_cut)
 
 static void fill_gfn(struct rig *rig, u64 gfn)
 {
-	const struct slat_map map = {
-		.gfn = gfn, .pfn = rig_frame(gfn), .level = 1, .rights = SLAT_R,
-		.type = SLAT_MT_WB, .cache = &rig->cache,
-	};
-
-	CHECK(!slat_cache_fill(&rig->cache, rig->model.levels - 1));
-	read_lock(&rig->mmu.lock);
-	CHECK(!rig->mmu.ops->map(&rig->mmu, &rig->root, &map));
-	read_unlock(&rig->mmu.lock);
+	CHECK(!rig_try_any(rig, gfn, rig_frame(gfn), 1, SLAT_R));
 }
 
 static void fill(struct rig *rig, u64 first, u64 last)
