@@ -78,7 +78,8 @@ static inline unsigned int slat_index(u64 gfn, unsigned int level)
  *			       unsigned int type);
  * u64		fmt(make_table)(u64 pfn);
  * u64		fmt(carry_ad)(u64 entry, u64 from);	leaf with the A and D of another, too
- * u64		fmt(clear_accessed)(u64 entry);		without its A
+ * u64		fmt(set_accessed)(u64 entry);		leaf or table with its A
+ * u64		fmt(clear_accessed)(u64 entry);		without it
  *
  * can_map() is false for what the format cannot express: a frame that has more
  * bits than it, or is not the first of a leaf of the level; rights that it cannot

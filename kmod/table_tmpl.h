@@ -145,15 +145,20 @@ static int add_table(struct slat_mmu *mmu, struct slat_table *parent, unsigned i
 {
 	const bool is_leaf = fmt(is_leaf)(old, parent->level);
 	struct slat_table *child = slat_cache_take(cache);
+	u64 new;
 	int ret;
 
 	if (!child)
 		return -ENOMEM;
 	child->level = parent->level - 1;
 	child->base = parent->base + ((u64)i << slat_span_lg2(parent->level));
-	if (is_leaf)
+	new = fmt(make_table)(slat_table_pfn(child));
+	if (is_leaf) {
 		fill(child, old);
-	ret = set_entry(mmu, parent, i, old, fmt(make_table)(slat_table_pfn(child)));
+		/* A dirty leaf is only below tables that the CPU has walked. */
+		new = fmt(set_accessed)(new);
+	}
+	ret = set_entry(mmu, parent, i, old, new);
 	if (!ret && is_leaf)
 		atomic_long_add(SLAT_ENTRIES, &mmu->leaves[child->level - 1]);
 	if (ret && is_leaf)
@@ -373,15 +378,16 @@ static int table_zap(struct slat_mmu *mmu, struct slat_root *root, struct slat_z
 
 /* Looking */
 
-static void clear_accessed(struct slat_mmu *mmu, struct slat_table *table, unsigned int i)
+static void clear_accessed(struct slat_mmu *mmu, struct slat_table *table, unsigned int i,
+			   u64 old)
 {
-	u64 old;
-
-	/* Others may set D or widen, each once: this ends. */
-	do {
+	/*
+	 * Others may set D or widen, each once: this ends.  Or they split the leaf,
+	 * whose parts stay young then.
+	 */
+	while (fmt(is_leaf)(old, table->level) && fmt(is_accessed)(old) &&
+	       set_entry(mmu, table, i, old, fmt(clear_accessed)(old)) == -EAGAIN)
 		old = READ_ONCE(table->entry[i]);
-	} while (fmt(is_accessed)(old) &&
-		 set_entry(mmu, table, i, old, fmt(clear_accessed)(old)) == -EAGAIN);
 }
 
 /* Recursion ends after SLAT_LEVELS_MAX calls. */
@@ -402,7 +408,7 @@ static bool age_table(struct slat_mmu *mmu, struct slat_table *table, u64 first,
 		} else if (fmt(is_leaf)(entry, level) && fmt(is_accessed)(entry)) {
 			young = true;
 			if (clear)
-				clear_accessed(mmu, table, i);
+				clear_accessed(mmu, table, i, entry);
 		}
 	}
 	return young;

@@ -107,6 +107,11 @@ static inline u64 ept_carry_ad(u64 entry, u64 from)
 	return entry | (from & (EPT_A | EPT_D));
 }
 
+static inline u64 ept_set_accessed(u64 entry)
+{
+	return entry | EPT_A;
+}
+
 static inline u64 ept_clear_accessed(u64 entry)
 {
 	return entry & ~EPT_A;

@@ -147,6 +147,11 @@ static inline u64 npt_carry_ad(u64 entry, u64 from)
 	return entry | (from & (NPT_A | NPT_D));
 }
 
+static inline u64 npt_set_accessed(u64 entry)
+{
+	return entry | NPT_A;
+}
+
 static inline u64 npt_clear_accessed(u64 entry)
 {
 	return entry & ~NPT_A;

@@ -246,4 +246,12 @@ TEST(carry_ad_takes_a_and_d_and_nothing_else)
 	}
 }
 
+TEST(accessed_is_set_and_cleared_alone)
+{
+	EXPECT_EQ(sdm_bit(SDM_ACCESSED), ept_set_accessed(0));
+	EXPECT_EQ(ALL_BITS, ept_set_accessed(ALL_BITS));
+	EXPECT_EQ(ALL_BITS & ~sdm_bit(SDM_ACCESSED), ept_clear_accessed(ALL_BITS));
+	EXPECT_EQ(0, ept_clear_accessed(0));
+}
+
 TEST_HARNESS_MAIN

@@ -333,4 +333,12 @@ TEST(carry_ad_takes_a_and_d_and_nothing_else)
 	}
 }
 
+TEST(accessed_is_set_and_cleared_alone)
+{
+	EXPECT_EQ(apm_bit(APM_A), npt_set_accessed(0));
+	EXPECT_EQ(ALL_BITS, npt_set_accessed(ALL_BITS));
+	EXPECT_EQ(ALL_BITS & ~apm_bit(APM_A), npt_clear_accessed(ALL_BITS));
+	EXPECT_EQ(0, npt_clear_accessed(0));
+}
+
 TEST_HARNESS_MAIN

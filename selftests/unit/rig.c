@@ -280,8 +280,12 @@ static unsigned int scan_table(const struct rig *rig, const struct slat_table *t
 	return leaves;
 }
 
-/* Returns the leaves in it and below, each of which is as the model has it. */
-static u64 scan_tree(const struct rig *rig, const uint64_t *table, u64 base, unsigned int level)
+/*
+ * Returns the leaves in it and below, each of which is as the model has it.  What is
+ * dirty is found by following A from the root.
+ */
+static u64 scan_tree(const struct rig *rig, const uint64_t *table, u64 base, unsigned int level,
+		     bool *dirty)
 {
 	u64 leaves = scan_table(rig, slat_table_of((uintptr_t)table >> 12), base, level);
 	const struct hw_format *format = rig->hw.format;
@@ -297,9 +301,15 @@ static u64 scan_tree(const struct rig *rig, const uint64_t *table, u64 base, uns
 			const struct hw_leaf leaf = hw_peek(&rig->hw, gfn);
 
 			check_leaf(&leaf, &want);
+			*dirty |= leaf.dirty;
 		} else {
+			bool below = false;
+
 			leaves += scan_tree(rig, (uint64_t *)(uintptr_t)
-					    (format->frame(table[i], level) << 12), gfn, level - 1);
+					    (format->frame(table[i], level) << 12), gfn, level - 1,
+					    &below);
+			CHECK(!below || (table[i] & format->accessed));
+			*dirty |= below;
 		}
 	}
 	return leaves;
@@ -308,11 +318,12 @@ static u64 scan_tree(const struct rig *rig, const uint64_t *table, u64 base, uns
 void rig_scan(struct rig *rig)
 {
 	unsigned int level;
+	bool dirty = false;
 	u64 leaves = 0;
 
 	for (level = 1; level <= MODEL_LEAF_LEVELS; level++)
 		leaves += model_leaves(&rig->model, level);
-	CHECK(scan_tree(rig, rig->hw.root, 0, rig->model.levels) == leaves);
+	CHECK(scan_tree(rig, rig->hw.root, 0, rig->model.levels, &dirty) == leaves);
 }
 
 /* Mapping and accessing */

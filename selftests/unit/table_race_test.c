@@ -354,6 +354,30 @@ TEST_F(race, dirty_survives_ageing)
 	rig_check(rig);
 }
 
+/* The table that takes the leaf's place keeps its A, and so do the parts. */
+TEST_F(race, leaf_is_split_while_it_ages)
+{
+	struct rig *rig = self->rig;
+	const struct model_map large = large_map(rig, 2, SLAT_R);
+
+	EXPECT_EQ(0, rig_map_as(rig, 0, &large));
+	rig_access(rig, 0, HW_READ);
+	race.frame = large.frame;
+	race.rights = SLAT_RWX;
+	fill_competitor();
+	arm(compete, 0);
+	read_lock(&rig->mmu.lock);
+	EXPECT_TRUE(rig->mmu.ops->age(&rig->mmu, &rig->root, 0, 511, true));
+	read_unlock(&rig->mmu.lock);
+	disarm();
+	slat_cache_drain(&race.cache);
+	note_map(rig, 0, large.frame, SLAT_RWX);
+	EXPECT_TRUE(hw_peek(&rig->hw, 511).accessed);
+	EXPECT_TRUE(*hw_entry(&rig->hw, 0, 2) & rig->hw.format->accessed);
+	rig_check(rig);
+	rig_scan(rig);
+}
+
 TEST_F(race, accessed_and_dirty_survive_widening)
 {
 	static const unsigned int kinds[] = { HW_READ, HW_WRITE };
