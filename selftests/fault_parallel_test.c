@@ -235,7 +235,7 @@ SLOW_TEST(parallel, slot_deleted_under_all)
 
 	stats = stats_of(self->vm);
 	EXPECT_LT(0, stats.leaves);
-	EXPECT_LT(stats.levels, stats.tables);
+	EXPECT_LE(stats.levels, stats.tables);	/* RAM may be mapped in large leaves */
 	EXPECT_LE(stats.mmio_exits, stats.user_exits);
 	EXPECT_LE(stats.user_exits, stats.exits);
 	EXPECT_LT(0, stats.faults);
