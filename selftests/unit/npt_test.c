@@ -171,9 +171,10 @@ TEST(type_reads_back_and_ipat_is_dropped)
 			const u64 entry = npt_make_leaf(0, level, SLAT_RWX, apm_linux_pat[i]);
 
 			ASSERT_EQ(apm_linux_pat[i], npt_type(entry, level));
-			ASSERT_EQ(entry, npt_make_leaf(0, level, SLAT_RWX, apm_linux_pat[i] | SLAT_MT_IPAT));
+			ASSERT_EQ(entry, npt_make_leaf(0, level, SLAT_RWX,
+						       apm_linux_pat[i] | SLAT_MT_IPAT));
 			ASSERT_EQ(apm_linux_pat[i], npt_type(manual_leaf(0, level, SLAT_R) |
-						   manual_pat(i, level), level));
+							     manual_pat(i, level), level));
 		}
 	}
 }

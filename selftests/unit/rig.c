@@ -236,7 +236,6 @@ static void check_walk(struct rig *rig, const struct model_page *page)
 static void check_counters(struct rig *rig)
 {
 	const long tables = 1 + model_tables(&rig->model);
-
 	unsigned int level;
 
 	for (level = 1; level <= MODEL_LEAF_LEVELS; level++)
