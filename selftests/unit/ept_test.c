@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The EPT codec against the bits of the manual. */
+/* M1, M3: the EPT codec against the bits of the manual. */
 #include <kselftest_harness.h>
 
 #include "fmt/ept.h"

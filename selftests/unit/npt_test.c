@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The NPT codec against the bits of the manual. */
+/* M3, M5: the NPT codec against the bits of the manual. */
 #include <kselftest_harness.h>
 
 #include "apm.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * set_entry(), the only way an entry changes: what it counts, passes on, refuses.
+ * B2, B3: set_entry(), the only way an entry changes: what it counts, passes on, refuses.
  * For a file that includes one format's code and says what its A, D and PRESENT
  * bits are.
  */

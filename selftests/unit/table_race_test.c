@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Races of the walker, one at a time: what another CPU does right before an
+ * B3: races of the walker, one at a time: what another CPU does right before an
  * entry is exchanged is done from within the exchange.
  */
 #include <errno.h>

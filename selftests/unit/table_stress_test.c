@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Threads at once: some map, widen and split, some are CPUs that walk the tables
+ * B3: threads at once: some map, widen and split, some are CPUs that walk the tables
  * without a lock, one looks for A bits and clears them, one takes the host's pages
  * away.  Built with the thread sanitizer.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The walker against simulated hardware and a flat model. */
+/* B2, B3, M3: the walker against simulated hardware and a flat model. */
 #include <errno.h>
 #include <kselftest_harness.h>
 
