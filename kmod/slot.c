@@ -31,13 +31,27 @@ static int compare_gfn(const void *key, const void *elem)
 	return gfn > slat_slot_last(slot);
 }
 
-struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn)
+static noinline struct slat_slot *search(struct slat_slots *slots, u64 gfn)
 {
-	struct slat_slots *slots = slat_srcu_dereference(vm->slots, &vm->slots_srcu);
 	struct slat_slot **found = bsearch(&gfn, slots->slot, slots->nr, sizeof(*slots->slot),
 					   compare_gfn);
 
-	return found ? *found : NULL;
+	if (!found)
+		return NULL;
+	WRITE_ONCE(slots->recent, found - slots->slot);
+	return *found;
+}
+
+struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn)
+{
+	struct slat_slots *slots = slat_srcu_dereference(vm->slots, &vm->slots_srcu);
+	struct slat_slot *slot;
+
+	if (!slots->nr)
+		return NULL;
+	/* Guests mostly go on where they were. */
+	slot = slots->slot[READ_ONCE(slots->recent)];
+	return gfn - slot->gfn < slot->npages ? slot : search(slots, gfn);
 }
 
 static struct slat_slot *find_id(struct slat_slots *slots, u32 id)

@@ -49,11 +49,14 @@ struct slat_hva {
 /**
  * struct slat_slots - a snapshot of all slots
  * @nr:		how many
+ * @recent:	where in @slot a search ended of late, for the next to begin with; the only
+ *		field that changes once it is published, written by anyone
  * @hva:	by ascending host address; these may overlap.  Behind @slot
  * @slot:	by ascending gfn; these do not overlap
  */
 struct slat_slots {
 	unsigned int nr;
+	unsigned int recent;
 	struct slat_hva *hva;
 	struct slat_slot *slot[];
 };
