@@ -551,6 +551,11 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 		svm_set_dr_live(svm, true);
 		exit->reason = svm->debug_control ? SLAT_EXIT_DR : SLAT_EXIT_NOTHING;
 		break;
+	case SVM_EXIT_CR0_SEL_WRITE:
+		/* It will do so again. */
+		svm_show_cr0(svm);
+		exit->reason = SLAT_EXIT_NOTHING;
+		break;
 	case SVM_EXIT_ERR:
 		/* Not entered, so perhaps not flushed either: start over with the ASIDs. */
 		this_cpu_write(svm_cpus.next_asid, max_asid + 1);

@@ -16,6 +16,7 @@
  * struct svm_vcpu - SVM's part of a vCPU
  * @vmcb:	the control block
  * @vmcb_pa:	its physical address
+ * @uncached:	bits of CR0 that the VMM set and the CPU runs without, see set_cr0()
  * @cr4:	as the guest sees it
  * @tag_cpu:	the CPU on which the ASID in @vmcb is this vCPU's ...
  * @tag_gen:	... while that CPU's tag_gen is this
@@ -35,6 +36,7 @@
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
+	u64 uncached;
 	u64 cr4;
 	int tag_cpu;
 	u64 tag_gen;
@@ -69,7 +71,7 @@ static inline void svm_update_mode(struct slat_vcpu *vcpu)
 	const struct vmcb_save_area *save = &svm->vmcb->save;
 	struct slat_mode *mode = &vcpu->mode;
 
-	mode->cr0 = save->cr0;
+	mode->cr0 = save->cr0 | svm->uncached;
 	mode->cr3 = save->cr3;
 	mode->cr4 = svm->cr4;
 	mode->efer = save->efer & ~(u64)EFER_SVME;
@@ -85,6 +87,9 @@ void svm_reset_state(struct slat_vcpu *vcpu);
 void svm_get_segment(struct slat_vcpu *vcpu, struct kvm_segment *seg, unsigned int nr);
 void svm_get_sregs(struct slat_vcpu *vcpu, struct kvm_sregs *sregs);
 void svm_set_sregs(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs);
+/** svm_show_cr0() - the guest is about to write CR0: from here on, it sees what there is */
+void svm_show_cr0(struct svm_vcpu *svm);
+
 void svm_set_cr4(struct slat_vcpu *vcpu, u64 cr4);
 void svm_set_cr8(struct slat_vcpu *vcpu, u64 cr8);
 int svm_get_msr(struct slat_vcpu *vcpu, u32 index, u64 *value);

@@ -10,6 +10,25 @@
 
 #define PAT_RESET	0x0007040600070406ULL
 
+/*
+ * After RESET caches are off.  Few VMMs switch them on for guests that start elsewhere
+ * than in firmware, since KVM lets no guest switch them off.  So guests start with caches
+ * here, too: what the VMM set is kept for it alone, and over when the guest first writes
+ * CR0, which counts as it is.  All that differs is what guests that have not written
+ * CR0 yet read of these bits.
+ */
+static void set_cr0(struct svm_vcpu *svm, u64 cr0)
+{
+	svm->uncached = cr0 & (X86_CR0_CD | X86_CR0_NW);
+	svm->vmcb->save.cr0 = (cr0 & ~svm->uncached) | X86_CR0_ET;
+	svm_intercept(svm->vmcb, INTERCEPT_SELECTIVE_CR0, svm->uncached);
+}
+
+void svm_show_cr0(struct svm_vcpu *svm)
+{
+	set_cr0(svm, svm->vmcb->save.cr0);
+}
+
 /* What the guest's CR4 is and what the CPU runs with: machine checks stay enabled. */
 void svm_set_cr4(struct slat_vcpu *vcpu, u64 cr4)
 {
@@ -55,7 +74,7 @@ void svm_reset_state(struct slat_vcpu *vcpu)
 
 	reset_segments(save);
 	save->efer = EFER_SVME;
-	save->cr0 = X86_CR0_NW | X86_CR0_CD | X86_CR0_ET;
+	set_cr0(to_svm(vcpu), X86_CR0_NW | X86_CR0_CD);
 	save->dr6 = DR6_RESERVED;
 	save->dr7 = DR7_FIXED;
 	save->g_pat = PAT_RESET;
@@ -152,7 +171,7 @@ void svm_get_sregs(struct slat_vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->gdt.limit = save->gdtr.limit;
 	sregs->idt.base = save->idtr.base;
 	sregs->idt.limit = save->idtr.limit;
-	sregs->cr0 = save->cr0;
+	sregs->cr0 = save->cr0 | svm->uncached;
 	sregs->cr3 = save->cr3;
 	sregs->cr4 = svm->cr4;
 	sregs->cr8 = vcpu->cr8;
@@ -184,7 +203,7 @@ void svm_set_sregs(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs)
 	save->gdtr.limit = sregs->gdt.limit;
 	save->idtr.base = sregs->idt.base;
 	save->idtr.limit = sregs->idt.limit;
-	save->cr0 = sregs->cr0 | X86_CR0_ET;
+	set_cr0(to_svm(vcpu), sregs->cr0);
 	save->cr3 = sregs->cr3;
 	save->efer = sregs->efer | EFER_SVME;
 	svm_set_cr4(vcpu, sregs->cr4);

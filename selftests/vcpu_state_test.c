@@ -93,6 +93,43 @@ TEST_F(state, xsave_refusals)
 				       mem_before_hole(sizeof(*xsave) - 1)));
 }
 
+/* --- caches */
+
+static void guest_cr0(uint64_t unused)
+{
+	const uint64_t cr0 = read_cr0();
+
+	guest_report(1, cr0);
+	write_cr0(cr0 ^ CR0_WP);
+	guest_report(2, 0);
+	write_cr0(cr0 | CR0_CD);
+	guest_report(3, 0);
+}
+
+/* B1, B4: what the VMM sets is kept for it, until the guest decides. */
+TEST_F(state, caches_are_the_guests_to_switch_off)
+{
+	struct kvm_sregs sregs;
+	uint64_t seen;
+
+	guest_enter_c(self->vcpu, guest_cr0, 0);
+	vcpu_get_sregs(self->vcpu, &sregs);
+	sregs.cr0 |= CR0_CD | CR0_NW;
+	vcpu_set_sregs(self->vcpu, &sregs);
+	seen = vcpu_await(self->vcpu, 1);
+	vcpu_get_sregs(self->vcpu, &sregs);
+	EXPECT_EQ(CR0_CD | CR0_NW, sregs.cr0 & (CR0_CD | CR0_NW));
+	if (slat_is_kvm())
+		SKIP(return, "KVM's guests read what the VMM set");
+	EXPECT_EQ(0, seen & (CR0_CD | CR0_NW));
+	vcpu_await(self->vcpu, 2);
+	vcpu_get_sregs(self->vcpu, &sregs);
+	EXPECT_EQ(seen ^ CR0_WP, sregs.cr0);
+	vcpu_await(self->vcpu, 3);
+	vcpu_get_sregs(self->vcpu, &sregs);
+	EXPECT_EQ(seen | CR0_CD, sregs.cr0);
+}
+
 /* --- XCRS */
 
 static void guest_xcr0(uint64_t unused)
