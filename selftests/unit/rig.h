@@ -7,7 +7,7 @@
 #define SLAT_UNIT_RIG_H
 
 #include "model.h"
-#include "hw.h"
+#include "hardware.h"
 #include "tables.h"
 
 #define RIG_FRAMES	24

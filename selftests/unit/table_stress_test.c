@@ -12,7 +12,7 @@
 #include <linux/bug.h>
 
 #include "check.h"
-#include "hw.h"
+#include "hardware.h"
 #include "tables.h"
 
 #define GFNS		64

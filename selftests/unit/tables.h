@@ -2,7 +2,7 @@
 /*
  * Table pages in user space: what kmod/table.h and kmod/cache.h ask for, over
  * malloc'ed memory.  A frame number is an address >> 12, so that the simulated
- * hardware (hw.h) finds tables without the help of these files.
+ * hardware (hardware.h) finds tables without the help of these files.
  */
 #ifndef SLAT_UNIT_TABLES_H
 #define SLAT_UNIT_TABLES_H

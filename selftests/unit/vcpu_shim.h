@@ -12,7 +12,7 @@
 #include <linux/types.h>
 #include <asm/processor-flags.h>
 
-#include "../../kmod/hw.h"	/* not the one here */
+#include "hw.h"
 #include "io.h"
 #include "inject.h"
 #include "mmio.h"

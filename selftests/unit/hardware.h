@@ -3,8 +3,8 @@
  * A CPU's nested page walk, from the manuals (apm.h, sdm.h) and over real table
  * pages.  Shares no code with kmod/.
  */
-#ifndef SLAT_UNIT_HW_H
-#define SLAT_UNIT_HW_H
+#ifndef SLAT_UNIT_HARDWARE_H
+#define SLAT_UNIT_HARDWARE_H
 
 #include <stdbool.h>
 #include <stdint.h>

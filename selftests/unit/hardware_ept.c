@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Extended page tables as the Intel manual has them. */
-#include "hw.h"
+#include "hardware.h"
 #include "sdm.h"
 
 static unsigned int rights(uint64_t entry)

@@ -2,7 +2,7 @@
 #include <stddef.h>
 
 #include "check.h"
-#include "hw.h"
+#include "hardware.h"
 
 static uint64_t load(const uint64_t *entry)
 {

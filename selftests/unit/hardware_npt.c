@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Nested page tables as the AMD manual has them. */
 #include "apm.h"
-#include "hw.h"
+#include "hardware.h"
 
 static unsigned int rights(uint64_t entry)
 {
