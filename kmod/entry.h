@@ -10,7 +10,7 @@
  * Words: level 1 maps 4K pages, level 2 2M, level 3 1G.  A *leaf* maps guest
  * memory, a *table* points at the table one level down, anything else is not
  * present.  rights are SLAT_R, SLAT_W and SLAT_X.  type is an enum slat_memtype,
- * with SLAT_MT_IPAT or without.
+ * with SLAT_MT_IPAT and SLAT_MT_NO_PAGE or without.
  */
 #ifndef SLAT_ENTRY_H
 #define SLAT_ENTRY_H
@@ -35,6 +35,14 @@ enum slat_memtype {
 
 /* Beside a type: whatever the guest's PAT says ("ignore PAT"). */
 #define SLAT_MT_IPAT		BIT(3)
+
+/*
+ * Beside a type, kept in a bit that the CPU ignores: the frame has no page structure,
+ * or one that is not slat's to touch.
+ */
+#define SLAT_MT_NO_PAGE		BIT(4)
+
+#define SLAT_MT_MASK		7	/* the enum alone */
 
 #define SLAT_ENTRIES_LG2	9
 #define SLAT_ENTRIES		(1U << SLAT_ENTRIES_LG2)

@@ -55,7 +55,7 @@ static void fill_leaf_info(struct slat_leaf_info *info, const struct slat_leaf *
 	info->pfn = ~0ULL;
 	if (leaf->level && capable(CAP_SYS_ADMIN))
 		info->pfn = leaf->pfn;
-	info->type = leaf->type & ~SLAT_MT_IPAT;
+	info->type = leaf->type & SLAT_MT_MASK;
 	info->state = (leaf->type & SLAT_MT_IPAT ? SLAT_LEAF_IGNORE_PAT : 0) |
 		      (leaf->suppress_ve ? SLAT_LEAF_SUPPRESS_VE : 0) |
 		      (leaf->accessed ? SLAT_LEAF_ACCESSED : 0) |

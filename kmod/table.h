@@ -109,7 +109,7 @@ static inline void slat_gather_init(struct slat_gather *gather, struct slat_mmu 
  *		the CPU wants it, for which all else here has to be true; @gfn and
  *		@pfn stand at the same place in theirs
  * @rights:	SLAT_R, SLAT_W, SLAT_X
- * @type:	enum slat_memtype, with SLAT_MT_IPAT or without
+ * @type:	enum slat_memtype, with SLAT_MT_IPAT and SLAT_MT_NO_PAGE or without
  * @keep_small: the page needs a leaf of @level to itself, so the tables on the way
  *		are to stay even if others wish for larger leaves: an executable page
  *		on a CPU that cannot execute from large ones

@@ -105,7 +105,8 @@ static __always_inline int set_entry(struct slat_mmu *mmu, struct slat_table *ta
 
 	account(mmu, table, old, new);
 	/* The parts of a split leaf have its A and D. */
-	if (fmt(is_leaf)(old, level) && !fmt(is_present)(new))
+	if (fmt(is_leaf)(old, level) && !fmt(is_present)(new) &&
+	    !(fmt(type)(old, level) & SLAT_MT_NO_PAGE))
 		slat_host_page_return(fmt(pfn)(old, level), fmt(is_accessed)(old),
 				      fmt(is_dirty)(old));
 	if (is_cut(old, new, level)) {

@@ -21,10 +21,11 @@
 #define EPT_A			BIT_ULL(8)
 #define EPT_D			BIT_ULL(9)
 #define EPT_PFN			GENMASK_ULL(51, 12)
+#define EPT_NO_PAGE		BIT_ULL(52)	/* ignored by the CPU */
 #define EPT_SUPPRESS_VE		BIT_ULL(63)	/* leaves and what is not present */
 
 static_assert(!(EPT_PFN & (EPT_RWX | EPT_MT | EPT_IPAT | EPT_PS | EPT_A | EPT_D |
-			   EPT_SUPPRESS_VE)));
+			   EPT_NO_PAGE | EPT_SUPPRESS_VE)));
 static_assert(EPT_R == SLAT_R && EPT_W == SLAT_W && EPT_X == SLAT_X);
 
 static inline u64 ept_empty(void)
@@ -59,7 +60,8 @@ static inline unsigned int ept_rights(u64 entry)
 
 static inline unsigned int ept_type(u64 entry, unsigned int level)
 {
-	return (entry & EPT_MT) >> EPT_MT_LOW | (entry & EPT_IPAT ? SLAT_MT_IPAT : 0);
+	return (entry & EPT_MT) >> EPT_MT_LOW | (entry & EPT_IPAT ? SLAT_MT_IPAT : 0) |
+	       (entry & EPT_NO_PAGE ? SLAT_MT_NO_PAGE : 0);
 }
 
 static inline bool ept_is_accessed(u64 entry)
@@ -87,13 +89,14 @@ static inline bool ept_can_map(u64 pfn, unsigned int level, unsigned int rights)
 static inline u64 ept_make_leaf(u64 pfn, unsigned int level, unsigned int rights,
 				unsigned int type)
 {
-	u64 mt = type & ~SLAT_MT_IPAT;
+	u64 mt = type & SLAT_MT_MASK;
 
 	if (mt == SLAT_MT_UC_MINUS)
 		mt = SLAT_MT_UC;
 	return ((pfn << 12) & EPT_PFN) | (rights & EPT_RWX) | EPT_SUPPRESS_VE |
 	       mt << EPT_MT_LOW |
 	       (type & SLAT_MT_IPAT ? EPT_IPAT : 0) |
+	       (type & SLAT_MT_NO_PAGE ? EPT_NO_PAGE : 0) |
 	       (level > 1 ? EPT_PS : 0);
 }
 

@@ -19,10 +19,11 @@
 #define NPT_PAT_4K		BIT_ULL(7)	/* level 1 */
 #define NPT_PAT_LARGE		BIT_ULL(12)	/* leaves of level 2 and 3 */
 #define NPT_PFN			GENMASK_ULL(51, 12)
+#define NPT_NO_PAGE		BIT_ULL(52)	/* ignored by the CPU */
 #define NPT_NX			BIT_ULL(63)
 
 static_assert(!(NPT_PFN & (NPT_P | NPT_W | NPT_U | NPT_PWT | NPT_PCD | NPT_A | NPT_D | NPT_PS |
-			   NPT_NX)));
+			   NPT_NO_PAGE | NPT_NX)));
 
 /*
  * PWT, PCD and PAT select from the host's PAT, as the kernel sets it up: 0 WB,
@@ -34,7 +35,7 @@ static_assert(!(NPT_PFN & (NPT_P | NPT_W | NPT_U | NPT_PWT | NPT_PCD | NPT_A | N
 
 static inline unsigned int npt_pat_index(unsigned int type)
 {
-	switch (type & ~SLAT_MT_IPAT) {
+	switch (type & SLAT_MT_MASK) {
 	case SLAT_MT_WB:
 		return 0;
 	case SLAT_MT_WC:
@@ -98,7 +99,8 @@ static inline unsigned int npt_type(u64 entry, unsigned int level)
 {
 	return npt_pat_type((entry & NPT_PWT ? NPT_PAT_PWT : 0) |
 			    (entry & NPT_PCD ? NPT_PAT_PCD : 0) |
-			    (entry & (level > 1 ? NPT_PAT_LARGE : NPT_PAT_4K) ? NPT_PAT_PAT : 0));
+			    (entry & (level > 1 ? NPT_PAT_LARGE : NPT_PAT_4K) ? NPT_PAT_PAT : 0)) |
+	       (entry & NPT_NO_PAGE ? SLAT_MT_NO_PAGE : 0);
 }
 
 static inline bool npt_is_accessed(u64 entry)
@@ -132,6 +134,7 @@ static inline u64 npt_make_leaf(u64 pfn, unsigned int level, unsigned int rights
 	       (rights & SLAT_W ? NPT_W : 0) |
 	       (rights & SLAT_X ? 0 : NPT_NX) |
 	       (level > 1 ? NPT_PS : 0) |
+	       (type & SLAT_MT_NO_PAGE ? NPT_NO_PAGE : 0) |
 	       (pat & NPT_PAT_PWT ? NPT_PWT : 0) |
 	       (pat & NPT_PAT_PCD ? NPT_PCD : 0) |
 	       (pat & NPT_PAT_PAT ? (level > 1 ? NPT_PAT_LARGE : NPT_PAT_4K) : 0);

@@ -80,7 +80,7 @@ TEST(leaf_has_the_bits_of_the_manual)
 TEST(leaf_reads_back)
 {
 	/* What the CPU sets, and what it ignores. */
-	const u64 other = AD | sdm_bit(10) | sdm_bit(11) | 0x7ffULL << 52;
+	const u64 other = AD | sdm_bit(10) | sdm_bit(11) | 0x3ffULL << 53;
 	unsigned int n;
 
 	for (n = 0; n < 2 * LEAVES; n++) {
@@ -96,6 +96,21 @@ TEST(leaf_reads_back)
 		ASSERT_TRUE(ept_is_ve_suppressed(entry));
 		ASSERT_EQ(n & 1, ept_is_accessed(entry));
 		ASSERT_EQ(n & 1, ept_is_dirty(entry));
+	}
+}
+
+/* In a bit that the CPU leaves to software, beside everything else. */
+TEST(no_page_reads_back)
+{
+	unsigned int n;
+
+	for (n = 0; n < LEAVES; n++) {
+		const struct leaf leaf = leaf_of(n);
+		const unsigned int type = ept_type(leaf.entry, leaf.level) | SLAT_MT_NO_PAGE;
+		const u64 entry = ept_make_leaf(leaf.frame, leaf.level, leaf.rights, type);
+
+		ASSERT_EQ(leaf.entry | sdm_bit(SDM_NO_PAGE), entry);
+		ASSERT_EQ(type, ept_type(entry, leaf.level));
 	}
 }
 
@@ -224,8 +239,9 @@ TEST(each_bit_is_read_where_the_manual_has_it)
 		ASSERT_EQ(bit == SDM_ACCESSED, ept_is_accessed(entry));
 		ASSERT_EQ(bit == SDM_DIRTY, ept_is_dirty(entry));
 		ASSERT_EQ(bit == SDM_SUPPRESS_VE, ept_is_ve_suppressed(entry));
-		ASSERT_EQ(bit >= 3 && bit < 6 ? 1UL << (bit - 3) : bit == 6 ? SLAT_MT_IPAT : 0,
-			  ept_type(entry, 1));
+		ASSERT_EQ(bit >= 3 && bit < 6 ? 1UL << (bit - 3) :
+			  bit == SDM_IPAT ? SLAT_MT_IPAT :
+			  bit == SDM_NO_PAGE ? SLAT_MT_NO_PAGE : 0, ept_type(entry, 1));
 		ASSERT_EQ(bit >= 12 && bit < 52 ? 1ULL << (bit - 12) : 0, ept_pfn(entry, 2));
 	}
 }

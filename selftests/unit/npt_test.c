@@ -179,6 +179,23 @@ TEST(type_reads_back_and_ipat_is_dropped)
 	}
 }
 
+/* In a bit that the CPU leaves to software, beside everything else. */
+TEST(no_page_reads_back)
+{
+	unsigned int level, i;
+
+	for (level = 1; level <= LEAF_LEVELS; level++) {
+		for (i = 0; i < 8; i++) {
+			const unsigned int type = apm_linux_pat[i] | SLAT_MT_NO_PAGE;
+			const u64 entry = npt_make_leaf(0, level, SLAT_RWX, type);
+
+			ASSERT_EQ(1ULL << 52 | npt_make_leaf(0, level, SLAT_RWX, apm_linux_pat[i]),
+				  entry);
+			ASSERT_EQ(type, npt_type(entry, level));
+		}
+	}
+}
+
 TEST(can_map_what_fits_and_is_readable)
 {
 	unsigned int level, rights, bit;

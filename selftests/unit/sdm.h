@@ -19,6 +19,7 @@ enum sdm_bit {
 	SDM_ACCESSED = 8,
 	SDM_DIRTY = 9,		/* in leaves */
 	SDM_ADDRESS = 12,	/* lowest of 40 bits */
+	SDM_NO_PAGE = 52,	/* the CPU ignores it, slat uses it */
 	SDM_SUPPRESS_VE = 63,	/* in leaves and what is not present */
 };
 

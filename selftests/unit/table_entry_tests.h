@@ -86,6 +86,17 @@ TEST_F(entry, cleared_leaf_counts_and_returns_its_bits)
 	}
 }
 
+/* M7: nobody's page to give bits to. */
+TEST_F(entry, cleared_leaf_without_page_returns_nothing)
+{
+	const u64 old = fmt(make_leaf)(FRAME, 1, SLAT_RWX, SLAT_MT_WB | SLAT_MT_NO_PAGE);
+
+	returned.calls = 0;
+	ASSERT_EQ(0, change(&self->mmu, self->table, old | A | D, fmt(empty)()));
+	EXPECT_EQ(0, returned.calls);
+	EXPECT_EQ(1, self->mmu.cut_gen);
+}
+
 /* From any rights to any: a cut if and only if one of them is lost. */
 TEST_F(entry, cut_is_a_lost_right)
 {
