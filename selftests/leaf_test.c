@@ -11,23 +11,6 @@
 #include "harness.h"
 #include "worker.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
-
-#ifndef KVM_PRE_FAULT_MEMORY
-struct kvm_pre_fault_memory {
-	__u64 gpa;
-	__u64 size;
-	__u64 flags;
-	__u64 padding[5];
-};
-
-#define KVM_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
-#define KVM_CAP_PRE_FAULT_MEMORY	236
-#endif
-
-#define HUGE		(2 * MIB)
 #define GPA		0x40000000ul	/* 1G, so that everything can be aligned */
 #define SLOT		1
 
@@ -72,37 +55,6 @@ FIXTURE_TEARDOWN(leaf)
 	vm_destroy(self->vm);
 }
 
-static struct slat_leaf_info leaf_at(struct vm *vm, uint64_t gpa)
-{
-	struct slat_leaf_info info = { .size = sizeof(info), .gpa = gpa };
-
-	must_ioctl(vm->fd, SLAT_GET_LEAF, &info);
-	return info;
-}
-
-static int prefault(struct vcpu *vcpu, uint64_t gpa, uint64_t size)
-{
-	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = size };
-	int ret;
-
-	do {
-		ret = try_ioctl_ptr(vcpu->fd, KVM_PRE_FAULT_MEMORY, &range);
-	} while (!ret && range.size);
-	return ret;
-}
-
-static bool host_is_huge(void *mem)
-{
-	return !madvise(mem, HUGE, MADV_HUGEPAGE) && (memset(mem, 1, HUGE), true) &&
-	       !madvise(mem, HUGE, MADV_COLLAPSE);
-}
-
-static void small_pages(void *mem, size_t size)
-{
-	REQUIRE(!madvise(mem, size, MADV_NOHUGEPAGE), "no small pages");
-	memset(mem, 1, size);
-}
-
 static uint64_t frame_of(void *mem)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -118,12 +70,12 @@ TEST_F(leaf, B2_small_pages_are_mapped_small)
 {
 	unsigned int i;
 
-	small_pages(self->mem, HUGE);
+	mem_make_small(self->mem, HUGE);
 	vm_slot(self->vm, SLOT, 0, GPA, HUGE, self->mem);
-	ASSERT_EQ(0, leaf_at(self->vm, GPA).level);
-	ASSERT_EQ(0, prefault(self->vcpu, GPA + 3 * PAGE_SIZE, 200 * PAGE_SIZE));
+	ASSERT_EQ(0, vm_leaf(self->vm, GPA).level);
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA + 3 * PAGE_SIZE, 200 * PAGE_SIZE));
 	for (i = 0; i < 512; i++) {
-		const struct slat_leaf_info info = leaf_at(self->vm, GPA + i * PAGE_SIZE);
+		const struct slat_leaf_info info = vm_leaf(self->vm, GPA + i * PAGE_SIZE);
 
 		if (i < 3 || i >= 203) {
 			ASSERT_EQ(0, info.level);
@@ -140,36 +92,36 @@ TEST_F(leaf, B2_small_pages_are_mapped_small)
 
 TEST_F(leaf, B2_untouched_memory_is_not_populated_for_writing)
 {
-	small_pages(self->mem, PAGE_SIZE);
+	mem_make_small(self->mem, PAGE_SIZE);
 	vm_slot(self->vm, SLOT, 0, GPA, HUGE, self->mem);
 	REQUIRE(!madvise(self->mem, HUGE, MADV_DONTNEED), "no room");
-	ASSERT_EQ(0, prefault(self->vcpu, GPA, 2 * PAGE_SIZE));
-	EXPECT_EQ(1, leaf_at(self->vm, GPA + PAGE_SIZE).level);
-	EXPECT_EQ(RX, leaf_at(self->vm, GPA + PAGE_SIZE).access);
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA, 2 * PAGE_SIZE));
+	EXPECT_EQ(1, vm_leaf(self->vm, GPA + PAGE_SIZE).level);
+	EXPECT_EQ(RX, vm_leaf(self->vm, GPA + PAGE_SIZE).access);
 }
 
 TEST_F(leaf, M2_large_pages_are_mapped_large)
 {
-	if (!host_is_huge(self->mem))
+	if (!mem_make_huge(self->mem))
 		SKIP(return, "no huge page to be had");
 	vm_slot(self->vm, SLOT, 0, GPA, 2 * HUGE, self->mem);
-	ASSERT_EQ(0, prefault(self->vcpu, GPA + 5 * PAGE_SIZE, PAGE_SIZE));
-	EXPECT_EQ(2, leaf_at(self->vm, GPA).level);
-	EXPECT_EQ(2, leaf_at(self->vm, GPA + HUGE - 1).level);
-	EXPECT_EQ(0, leaf_at(self->vm, GPA + HUGE).level);
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA + 5 * PAGE_SIZE, PAGE_SIZE));
+	EXPECT_EQ(2, vm_leaf(self->vm, GPA).level);
+	EXPECT_EQ(2, vm_leaf(self->vm, GPA + HUGE - 1).level);
+	EXPECT_EQ(0, vm_leaf(self->vm, GPA + HUGE).level);
 	EXPECT_EQ(frame_of(self->mem + 7 * PAGE_SIZE),
-		  leaf_at(self->vm, GPA + 7 * PAGE_SIZE).pfn);
+		  vm_leaf(self->vm, GPA + 7 * PAGE_SIZE).pfn);
 }
 
 TEST_F(leaf, M2_misaligned_slots_get_small_leaves)
 {
-	if (!host_is_huge(self->mem))
+	if (!mem_make_huge(self->mem))
 		SKIP(return, "no huge page to be had");
 	vm_slot(self->vm, SLOT, 0, GPA + PAGE_SIZE, HUGE, self->mem);
-	ASSERT_EQ(0, prefault(self->vcpu, GPA + PAGE_SIZE, HUGE));
-	EXPECT_EQ(1, leaf_at(self->vm, GPA + PAGE_SIZE).level);
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA + PAGE_SIZE, HUGE));
+	EXPECT_EQ(1, vm_leaf(self->vm, GPA + PAGE_SIZE).level);
 	EXPECT_EQ(frame_of(self->mem + 7 * PAGE_SIZE),
-		  leaf_at(self->vm, GPA + 8 * PAGE_SIZE).pfn);
+		  vm_leaf(self->vm, GPA + 8 * PAGE_SIZE).pfn);
 }
 
 TEST_F(leaf, M2_leaves_end_where_slots_do)
@@ -177,54 +129,54 @@ TEST_F(leaf, M2_leaves_end_where_slots_do)
 	unsigned int i;
 
 	for (i = 0; i < 3; i++)
-		if (!host_is_huge(self->mem + i * HUGE))
+		if (!mem_make_huge(self->mem + i * HUGE))
 			SKIP(return, "no huge page to be had");
 	/* Half of the first, all of the second, half of the third. */
 	vm_slot(self->vm, SLOT, 0, GPA + MIB, 2 * HUGE, self->mem + MIB);
-	ASSERT_EQ(0, prefault(self->vcpu, GPA + MIB, 2 * HUGE));
-	EXPECT_EQ(0, leaf_at(self->vm, GPA + MIB - 1).level);
-	EXPECT_EQ(1, leaf_at(self->vm, GPA + MIB).level);
-	EXPECT_EQ(1, leaf_at(self->vm, GPA + HUGE - 1).level);
-	EXPECT_EQ(2, leaf_at(self->vm, GPA + HUGE).level);
-	EXPECT_EQ(2, leaf_at(self->vm, GPA + 2 * HUGE - 1).level);
-	EXPECT_EQ(1, leaf_at(self->vm, GPA + 2 * HUGE).level);
-	EXPECT_EQ(1, leaf_at(self->vm, GPA + 2 * HUGE + MIB - 1).level);
-	EXPECT_EQ(0, leaf_at(self->vm, GPA + 2 * HUGE + MIB).level);
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA + MIB, 2 * HUGE));
+	EXPECT_EQ(0, vm_leaf(self->vm, GPA + MIB - 1).level);
+	EXPECT_EQ(1, vm_leaf(self->vm, GPA + MIB).level);
+	EXPECT_EQ(1, vm_leaf(self->vm, GPA + HUGE - 1).level);
+	EXPECT_EQ(2, vm_leaf(self->vm, GPA + HUGE).level);
+	EXPECT_EQ(2, vm_leaf(self->vm, GPA + 2 * HUGE - 1).level);
+	EXPECT_EQ(1, vm_leaf(self->vm, GPA + 2 * HUGE).level);
+	EXPECT_EQ(1, vm_leaf(self->vm, GPA + 2 * HUGE + MIB - 1).level);
+	EXPECT_EQ(0, vm_leaf(self->vm, GPA + 2 * HUGE + MIB).level);
 }
 
 TEST_F(leaf, B2_small_leaves_grow_together_with_the_hosts)
 {
-	small_pages(self->mem, HUGE);
+	mem_make_small(self->mem, HUGE);
 	vm_slot(self->vm, SLOT, 0, GPA, HUGE, self->mem);
-	ASSERT_EQ(0, prefault(self->vcpu, GPA, HUGE));
-	ASSERT_EQ(1, leaf_at(self->vm, GPA).level);
-	if (!host_is_huge(self->mem))
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA, HUGE));
+	ASSERT_EQ(1, vm_leaf(self->vm, GPA).level);
+	if (!mem_make_huge(self->mem))
 		SKIP(return, "no huge page to be had");
-	EXPECT_EQ(0, leaf_at(self->vm, GPA).level);
-	ASSERT_EQ(0, prefault(self->vcpu, GPA + 9 * PAGE_SIZE, PAGE_SIZE));
-	EXPECT_EQ(2, leaf_at(self->vm, GPA).level);
+	EXPECT_EQ(0, vm_leaf(self->vm, GPA).level);
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA + 9 * PAGE_SIZE, PAGE_SIZE));
+	EXPECT_EQ(2, vm_leaf(self->vm, GPA).level);
 }
 
 TEST_F(leaf, B2_part_of_a_large_page_goes)
 {
-	if (!host_is_huge(self->mem))
+	if (!mem_make_huge(self->mem))
 		SKIP(return, "no huge page to be had");
 	vm_slot(self->vm, SLOT, 0, GPA, HUGE, self->mem);
-	ASSERT_EQ(0, prefault(self->vcpu, GPA, HUGE));
-	ASSERT_EQ(2, leaf_at(self->vm, GPA).level);
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA, HUGE));
+	ASSERT_EQ(2, vm_leaf(self->vm, GPA).level);
 	ASSERT_EQ(0, madvise(self->mem + 3 * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED));
-	EXPECT_EQ(0, leaf_at(self->vm, GPA + 3 * PAGE_SIZE).level);
-	ASSERT_EQ(0, prefault(self->vcpu, GPA, 3 * PAGE_SIZE));
-	EXPECT_EQ(1, leaf_at(self->vm, GPA).level);
-	EXPECT_EQ(0, leaf_at(self->vm, GPA + 3 * PAGE_SIZE).level);
+	EXPECT_EQ(0, vm_leaf(self->vm, GPA + 3 * PAGE_SIZE).level);
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA, 3 * PAGE_SIZE));
+	EXPECT_EQ(1, vm_leaf(self->vm, GPA).level);
+	EXPECT_EQ(0, vm_leaf(self->vm, GPA + 3 * PAGE_SIZE).level);
 }
 
 TEST_F(leaf, B2_read_only_slots_are_not_writable)
 {
-	small_pages(self->mem, HUGE);
+	mem_make_small(self->mem, HUGE);
 	vm_slot(self->vm, SLOT, KVM_MEM_READONLY, GPA, HUGE, self->mem);
-	ASSERT_EQ(0, prefault(self->vcpu, GPA, HUGE));
-	EXPECT_EQ(RX, leaf_at(self->vm, GPA + 100 * PAGE_SIZE).access);
+	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA, HUGE));
+	EXPECT_EQ(RX, vm_leaf(self->vm, GPA + 100 * PAGE_SIZE).access);
 }
 
 /* --- refusals */
@@ -256,7 +208,7 @@ TEST_F(leaf, B7_prefault_refuses)
 	ASSERT_EQ(0, mprotect(self->mem, PAGE_SIZE, PROT_NONE));
 	EXPECT_EQ(-EFAULT, try_ioctl_ptr(fd, KVM_PRE_FAULT_MEMORY, &range));
 	ASSERT_EQ(0, mprotect(self->mem, PAGE_SIZE, PROT_READ | PROT_WRITE));
-	EXPECT_EQ(0, leaf_at(self->vm, GPA).level);
+	EXPECT_EQ(0, vm_leaf(self->vm, GPA).level);
 }
 
 /* What could be done is told, and the rest is where it stopped. */
@@ -264,7 +216,7 @@ TEST_F(leaf, B1_prefault_stops_at_the_end_of_memory)
 {
 	struct kvm_pre_fault_memory range = { .gpa = GPA, .size = 2 * HUGE };
 
-	small_pages(self->mem, HUGE);
+	mem_make_small(self->mem, HUGE);
 	vm_slot(self->vm, SLOT, 0, GPA, HUGE, self->mem);
 	EXPECT_EQ(0, try_ioctl_ptr(self->vcpu->fd, KVM_PRE_FAULT_MEMORY, &range));
 	EXPECT_EQ(GPA + HUGE, range.gpa);

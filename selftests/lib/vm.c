@@ -14,6 +14,10 @@
 
 #include "guest.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 #define CPUID_ENTRIES	256
 
 void test_die(const char *file, int line, const char *cond,
@@ -353,4 +357,35 @@ void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	int ret = vcpu_try_set_msr(vcpu, index, value);
 
 	REQUIRE(ret == 1, "set MSR %#x to %#lx: %d", index, value, ret);
+}
+
+struct slat_leaf_info vm_leaf(struct vm *vm, uint64_t gpa)
+{
+	struct slat_leaf_info info = { .size = sizeof(info), .gpa = gpa };
+
+	must_ioctl(vm->fd, SLAT_GET_LEAF, &info);
+	return info;
+}
+
+int vcpu_try_prefault(struct vcpu *vcpu, uint64_t gpa, uint64_t size)
+{
+	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = size };
+	int ret;
+
+	do {
+		ret = try_ioctl_ptr(vcpu->fd, KVM_PRE_FAULT_MEMORY, &range);
+	} while (!ret && range.size);
+	return ret;
+}
+
+bool mem_make_huge(void *mem)
+{
+	return !madvise(mem, HUGE, MADV_HUGEPAGE) && (memset(mem, 1, HUGE), true) &&
+	       !madvise(mem, HUGE, MADV_COLLAPSE);
+}
+
+void mem_make_small(void *mem, size_t size)
+{
+	REQUIRE(!madvise(mem, size, MADV_NOHUGEPAGE), "no small pages");
+	memset(mem, 1, size);
 }

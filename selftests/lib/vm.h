@@ -12,12 +12,14 @@
 #define SLAT_TEST_VM_H
 
 #include <linux/kvm.h>
+#include <linux/slat.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define PAGE_SIZE	4096ul
 #define MIB		(1024ul * 1024)
+#define HUGE		(2 * MIB)
 
 /* Where things are in a VM made by vm_create(): one slot of RAM at 0. */
 #define VM_RAM_SLOT	0
@@ -93,6 +95,11 @@ const struct kvm_cpuid_entry2 *slat_cpuid(uint32_t function, uint32_t index);
 /* Anonymous memory, zeroed, not populated, page-aligned. */
 void *mem_alloc(size_t size);
 
+/* Get a 2M-aligned HUGE, written to, as one page of the host's; true if it is. */
+bool mem_make_huge(void *mem);
+/* Get memory, written to, in pages of 4K. */
+void mem_make_small(void *mem, size_t size);
+
 /* size bytes that end where an inaccessible page begins. */
 void *mem_before_hole(size_t size);
 /* Pointers that no ioctl may follow: NULL ends the list. */
@@ -109,6 +116,8 @@ int vm_try_slot(struct vm *vm, uint32_t slot, uint32_t flags, uint64_t gpa,
 void vm_slot(struct vm *vm, uint32_t slot, uint32_t flags, uint64_t gpa,
 	     uint64_t size, const void *hva);
 void vm_slot_delete(struct vm *vm, uint32_t slot);
+/* What the nested tables map at gpa. */
+struct slat_leaf_info vm_leaf(struct vm *vm, uint64_t gpa);
 /* Host's pointer to guest RAM. */
 void *vm_ptr(struct vm *vm, uint64_t gpa);
 /* Zeroed pages of RAM for tables and stacks; returns their gpa. */
@@ -125,6 +134,21 @@ void vcpu_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs);
 void vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 int vcpu_try_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *cpuid);
+
+#ifndef KVM_PRE_FAULT_MEMORY
+struct kvm_pre_fault_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 flags;
+	__u64 padding[5];
+};
+
+#define KVM_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#define KVM_CAP_PRE_FAULT_MEMORY	236
+#endif
+
+/* Map guest memory without running the guest: 0 when all is mapped, or -errno. */
+int vcpu_try_prefault(struct vcpu *vcpu, uint64_t gpa, uint64_t size);
 
 /* All that the ioctls tell of a vCPU, for comparing before and after. */
 struct vcpu_state {
