@@ -128,6 +128,20 @@ static inline void slat_machine_check(void)
 #endif
 }
 
+/* A present page-table entry of the host. */
+struct slat_pte {
+	u64 pfn;
+	bool writable;
+	pgprot_t prot;
+};
+
+/**
+ * slat_pte_read() - look a host address of a VM_PFNMAP or VM_IO area up
+ *
+ * Context: mmap_lock held.  Return: 0, or an errno: nothing is there.
+ */
+int slat_pte_read(struct vm_area_struct *vma, unsigned long hva, struct slat_pte *pte);
+
 /* What the guest taught the branch predictor must not steer the VMM (VMSCAPE). */
 static inline void slat_ibpb_on_return(void)
 {
