@@ -456,6 +456,7 @@ void slat_cpuid_set(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, un
 		.efer = guest_efer(vcpu),
 		.phys_bits = guest_phys_bits(vcpu),
 		.rdtscp = guest_has(vcpu, 0x80000001, 3, F(RDTSCP)),
+		.mtrr = guest_has(vcpu, 1, 3, F(MTRR)),
 		.tsc_aux = guest_has(vcpu, 0x80000001, 3, F(RDTSCP)) ||
 			   guest_has(vcpu, 7, 2, F(RDPID)),
 	};

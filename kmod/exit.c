@@ -197,6 +197,9 @@ static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 		return slat_cpuid_exit(vcpu);
 	case SLAT_EXIT_XSETBV:
 		return do_xsetbv(vcpu);
+	case SLAT_EXIT_CACHE:
+		slat_memtype_flush_caches(vcpu->vm);
+		return 0;
 	default:
 		return 0;	/* HLT and what does nothing */
 	}

@@ -42,19 +42,20 @@ static bool fits(const struct slat_slot *slot, u64 gfn, unsigned int level)
 	       !(((slot->hva >> PAGE_SHIFT) ^ slot->gfn) & offsets);
 }
 
-static unsigned int leaf_level(const struct step *step, struct page *page)
+static unsigned int leaf_level(const struct step *step)
 {
-	const struct slat_vm *vm = step->vcpu->vm;
+	const struct slat_host_run *host = &step->vcpu->filler.host;
+	struct slat_vm *vm = step->vcpu->vm;
 	unsigned int level;
 
 	/* The walk is for those only that have a chance. */
-	if (folio_order(page_folio(page)) < slat_span_lg2(2))
+	if (!host->nr || folio_order(page_folio(host->page[0])) < slat_span_lg2(2))
 		return 1;
 	level = min(slat_host_level(vm->mm, slat_slot_hva(step->slot, step->gfn)),
 		    vm->mmu.leaf_levels);
 	while (level > 1 && !fits(step->slot, step->gfn, level))
 		level--;
-	return level;
+	return slat_memtype_level(vm, step->slot, step->gfn, level);
 }
 
 static unsigned int rights_of(const struct step *step)
@@ -66,14 +67,16 @@ static unsigned int rights_of(const struct step *step)
 }
 
 /* The page that is wanted, or a large leaf with it in.  Context: mmu->lock. */
-static int map_first(struct step *step, struct page *page)
+static int map_first(struct step *step)
 {
+	const struct slat_host_run *host = &step->vcpu->filler.host;
 	struct slat_map map = {
 		.gfn = step->gfn,
-		.pfn = page_to_pfn(page),
+		.pfn = host->nr ? page_to_pfn(host->page[0]) : host->pfnmap.pfn,
 		.level = step->level,
 		.rights = rights_of(step),
-		.type = SLAT_MT_WB,
+		.type = slat_memtype(step->vcpu->vm, step->slot, step->gfn,
+				     host->nr ? NULL : &host->pfnmap),
 		.cache = &step->vcpu->filler.cache,
 	};
 
@@ -92,23 +95,27 @@ static int map_first(struct step *step, struct page *page)
 static void map_others(struct step *step)
 {
 	struct slat_filler *filler = &step->vcpu->filler;
+	struct slat_vm *vm = step->vcpu->vm;
 	const unsigned int rights = rights_of(step);
 	const struct slat_run run = {
 		.gfn = step->gfn + 1,
 		.nr = filler->host.nr - 1,
 		.pfn = filler->pfn,
 		.rights = filler->rights,
-		.type = SLAT_MT_WB,
+		.type = slat_memtype(vm, step->slot, step->gfn, NULL),
 		.cache = &filler->cache,
 	};
 	unsigned int i;
 
+	/* All of the table's span, to keep it simple. */
+	if (slat_memtype_level(vm, step->slot, step->gfn, 2) < 2)
+		return;
 	for (i = 0; i < run.nr; i++) {
 		filler->pfn[i] = page_to_pfn(filler->host.page[i + 1]);
 		filler->rights[i] = rights;
 	}
 	/* Nobody waits for them: whatever fails, faults will do. */
-	if (slat_view_map_run(&step->vcpu->vm->base, &run) >= 0)
+	if (slat_view_map_run(&vm->base, &run) >= 0)
 		step->done += run.nr;
 }
 
@@ -132,10 +139,10 @@ static int map_pages(struct step *step)
 	slat_read_lock(&mmu->lock);
 	if (step->slot->going)
 		goto unlock;
-	step->level = leaf_level(step, host->page[0]);
+	step->level = leaf_level(step);
 	if (is_stale(step))
 		goto unlock;
-	ret = map_first(step, host->page[0]);
+	ret = map_first(step);
 	if (!ret && step->level == 1 && host->nr > 1)
 		map_others(step);
 unlock:

@@ -16,6 +16,15 @@ static unsigned int get_mapped(struct slat_host_run *run, unsigned long hva, uns
 	return run->nr;
 }
 
+static int get_pfnmap(struct slat_host_run *run, unsigned long hva, bool write)
+{
+	int ret = slat_pfnmap_get(hva, write, &run->pfnmap);
+
+	run->nr = 0;
+	run->writable = run->pfnmap.writable;
+	return ret;
+}
+
 int slat_host_get(struct slat_host_run *run, unsigned long hva, unsigned int max, bool write)
 {
 	long ret;
@@ -26,6 +35,9 @@ int slat_host_get(struct slat_host_run *run, unsigned long hva, unsigned int max
 	if (!write && get_mapped(run, hva, max, false))
 		return 0;
 	ret = slat_get_user_pages(hva, 1, run->page, FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
+	/* Also what a driver maps, which has no pages to get. */
+	if (ret == -EFAULT)
+		return get_pfnmap(run, hva, write);
 	if (ret != 1)
 		return ret < 0 ? ret : -EFAULT;
 	run->nr = 1;

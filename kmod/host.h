@@ -3,6 +3,7 @@
 #ifndef SLAT_HOST_H
 #define SLAT_HOST_H
 
+#include "pfnmap.h"
 #include "table.h"
 
 struct mm_struct;
@@ -10,14 +11,16 @@ struct page;
 
 /**
  * struct slat_host_run - pages behind consecutive user addresses
- * @nr:		how many, each held
+ * @nr:		how many, each held; 0: there is one frame without page structure
  * @writable:	all of them may be written, without being unshared first
  * @page:	the pages
+ * @pfnmap:	the frame
  */
 struct slat_host_run {
 	unsigned int nr;
 	bool writable;
 	struct page *page[SLAT_RUN_MAX];
+	struct slat_pfnmap pfnmap;
 };
 
 /**
@@ -31,7 +34,8 @@ struct slat_host_run {
  *
  * Context: process, in the mm of @hva; may sleep and fault.
  * Return: 0, and @run is to be put; -EFAULT: no memory there, or not such that may be
- * accessed so; -EHWPOISON: it is broken; -EINTR, -ERESTARTSYS: a signal; -ENOMEM.
+ * accessed so; -EAGAIN: it changed meanwhile; -EHWPOISON: it is broken; -EINTR,
+ * -ERESTARTSYS: a signal; -ENOMEM.
  */
 int slat_host_get(struct slat_host_run *run, unsigned long hva, unsigned int max, bool write);
 

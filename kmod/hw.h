@@ -24,6 +24,7 @@ enum slat_exit_reason {
 	SLAT_EXIT_XSETBV,
 	SLAT_EXIT_CR4,		/* MOV to or from CR4 */
 	SLAT_EXIT_CR8,		/* MOV to CR8 */
+	SLAT_EXIT_CACHE,	/* WBINVD or INVD */
 	SLAT_EXIT_SKIP,		/* an instruction that does nothing here */
 	SLAT_EXIT_UD,		/* an instruction that the guest does not have */
 	SLAT_EXIT_GP,		/* an instruction that the guest may not use */
@@ -113,8 +114,8 @@ struct slat_mode {
  * @name:	for messages
  * @table_ops:	the CPU's table format
  * @setup:	Check the CPU and allocate what all CPUs share, at module load; fill
- *		in slat_hw_levels and slat_hw_leaf_levels.  Return: 0; -EOPNOTSUPP after saying what is missing;
- *		-ENOMEM.
+ *		in slat_hw_levels, slat_hw_leaf_levels and slat_hw_types.
+ *		Return: 0; -EOPNOTSUPP after saying what is missing; -ENOMEM.
  * @teardown:	the reverse
  * @cpu_enable:	Switch this CPU's virtualization on.  Context: interrupts off, or
  *		pinned to the CPU.  Return: 0; -EBUSY: somebody else has it.
@@ -171,10 +172,14 @@ struct slat_hw {
 
 extern const struct slat_hw slat_svm;
 
-/* The one in use, the levels its tables have here, and those of leaves; set at module load. */
+/*
+ * The one in use, the levels its tables have here, and those of leaves; the memory types
+ * of leaves, as BIT(enum slat_memtype).  Set at module load.
+ */
 extern const struct slat_hw *slat_hw;
 extern unsigned int slat_hw_levels;
 extern unsigned int slat_hw_leaf_levels;
+extern unsigned int slat_hw_types;
 
 /**
  * slat_hw_get() - a VM needs the CPUs' virtualization on

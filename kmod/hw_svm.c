@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "flush_check.h"
+#include "fmt/npt.h"
 #include "svm.h"
 #include "table.h"
 
@@ -56,6 +57,34 @@ void slat_svm_switch(u64 vmcb_pa, u64 *gpr, u64 host_pa);
 
 /* Setup */
 
+/*
+ * An entry of NPT selects its type from the host's PAT.  That has Linux's layout, or,
+ * with "nopat", what the CPU starts with, which lacks WC and WP and has WT elsewhere.
+ */
+static void find_types(void)
+{
+	static const u8 types[] = {
+		SLAT_MT_UC, SLAT_MT_WC, SLAT_MT_WT, SLAT_MT_WP, SLAT_MT_WB, SLAT_MT_UC_MINUS,
+	};
+	unsigned int i;
+	u64 pat;
+
+	rdmsrl(MSR_IA32_CR_PAT, pat);
+	slat_hw_types = 0;
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		if ((u8)(pat >> (8 * npt_pat_index(types[i]))) == types[i])
+			slat_hw_types |= BIT(types[i]);
+}
+
+/* What no leaf can do without, and what stands in for the rest. */
+static bool has_basic_types(void)
+{
+	const unsigned int basic = BIT(SLAT_MT_WB) | BIT(SLAT_MT_UC_MINUS) | BIT(SLAT_MT_UC);
+
+	find_types();
+	return (slat_hw_types & basic) == basic;
+}
+
 static const char *missing(void)
 {
 	u64 vm_cr;
@@ -70,6 +99,8 @@ static const char *missing(void)
 		return "NX";
 	if (sme_me_mask)
 		return "support in slat for memory encryption (SME), which is active,";
+	if (!has_basic_types())
+		return "a PAT with WB, UC- and UC where Linux puts them";
 	return NULL;
 }
 
@@ -499,7 +530,7 @@ static enum slat_exit_reason plain_reason(u64 code)
 		return SLAT_EXIT_CR8;
 	case SVM_EXIT_INVD:
 	case SVM_EXIT_WBINVD:
-		return SLAT_EXIT_SKIP;
+		return SLAT_EXIT_CACHE;
 	case SVM_EXIT_RDPMC:
 		return SLAT_EXIT_GP;
 	case SVM_EXIT_RDTSCP:

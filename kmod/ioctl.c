@@ -370,6 +370,7 @@ static long set_cpuid(struct slat_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 	}
 	kvfree(vcpu->cpuid);
 	slat_cpuid_set(vcpu, entries, head.nent);
+	slat_memtype_follow_mtrrs(vcpu);
 	return 0;
 }
 

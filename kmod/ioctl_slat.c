@@ -78,6 +78,62 @@ static long get_leaf(struct slat_vm *vm, void __user *user)
 	return copy_out(user, &info, sizeof(info), info.size);
 }
 
+static long set_attribute(struct slat_vm *vm, const void __user *user)
+{
+	struct slat_attribute attr;
+	int ret = copy_in(&attr, sizeof(attr), SLAT_ATTRIBUTE_SIZE_VER0, user);
+
+	if (ret)
+		return ret;
+	if (attr.flags || attr.reserved || attr.value > 1)
+		return -EINVAL;
+	switch (attr.attribute) {
+	case SLAT_ATTR_NONCOHERENT_DMA:
+	case SLAT_ATTR_CACHE_FLUSH:
+		break;
+	default:
+		return -EINVAL;
+	}
+	/* Types that disagree with the host's for the same frame are for the trusted. */
+	if (!capable(CAP_SYS_RAWIO))
+		return -EPERM;
+	slat_memtype_set(vm, attr.attribute, attr.value);
+	return 0;
+}
+
+static bool pin_type_valid(u32 type)
+{
+	switch (type) {
+	case SLAT_MT_UC:
+	case SLAT_MT_WC:
+	case SLAT_MT_WT:
+	case SLAT_MT_WP:
+	case SLAT_MT_WB:
+	case SLAT_PIN_NONE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static_assert(SLAT_MEMTYPE_NONE == SLAT_PIN_NONE);
+
+static long pin_memtype(struct slat_vm *vm, const void __user *user)
+{
+	struct slat_memtype_range range;
+	int ret = copy_in(&range, sizeof(range), SLAT_MEMTYPE_RANGE_SIZE_VER0, user);
+
+	if (ret)
+		return ret;
+	if (range.flags || range.reserved || !pin_type_valid(range.type))
+		return -EINVAL;
+	if (!range.length || !PAGE_ALIGNED(range.gpa | range.length) ||
+	    range.length > slat_gpa_limit() || range.gpa > slat_gpa_limit() - range.length)
+		return -EINVAL;
+	return slat_memtype_pin(vm, range.gpa >> PAGE_SHIFT,
+				(range.gpa + range.length - 1) >> PAGE_SHIFT, range.type);
+}
+
 long slat_ioctl_slat(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
@@ -87,6 +143,10 @@ long slat_ioctl_slat(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 		return get_stats(vm, user);
 	case SLAT_GET_LEAF:
 		return get_leaf(vm, user);
+	case SLAT_SET_ATTRIBUTE:
+		return set_attribute(vm, user);
+	case SLAT_PIN_MEMTYPE:
+		return pin_memtype(vm, user);
 	default:
 		return -ENOTTY;
 	}

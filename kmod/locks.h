@@ -51,7 +51,7 @@
 	LOCK(VCPU, "vcpu->mutex", MUTEX)						\
 	/* Which vCPUs and doorbells exist, what is settled with the first vCPU. */	\
 	LOCK(VM, "vm->lock", MUTEX)							\
-	/* Changes of the slots, one at a time. */					\
+	/* Changes of the slots and of pinned memory types, one at a time. */		\
 	LOCK(SLOTS, "vm->slots_lock", MUTEX)						\
 	/*										\
 	 * Whether CPUs are enabled.  Inside cpus_read_lock(), since the callbacks	\

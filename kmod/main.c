@@ -19,6 +19,7 @@
 const struct slat_hw *slat_hw;
 unsigned int slat_hw_levels;
 unsigned int slat_hw_leaf_levels;
+unsigned int slat_hw_types;
 
 /*
  * Virtualization is switched on, on every CPU, for the first VM and off after the

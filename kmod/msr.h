@@ -3,6 +3,7 @@
 #ifndef SLAT_MSR_H
 #define SLAT_MSR_H
 
+#include <linux/bits.h>
 #include <linux/kvm.h>
 #include <linux/types.h>
 
@@ -13,6 +14,10 @@ struct slat_vm;
 
 #define SLAT_MTRR_VAR	8	/* variable ranges */
 #define SLAT_MTRR_FIXED	11	/* MSRs of fixed ranges */
+
+/* Of slat_mtrrs.def_type: on; and the fixed ranges, too. */
+#define SLAT_MTRR_E	BIT(11)
+#define SLAT_MTRR_FE	BIT(10)
 #define SLAT_MCE_BANKS	32
 
 /**

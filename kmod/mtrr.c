@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory type range registers: kept for the guest and the VMM.  On SVM, the type of
- * guest memory follows the guest's PAT and the host's MTRRs.
+ * Memory type range registers of the guest: kept, and followed by the types of leaves
+ * (memtype.c).
  */
 #include <linux/nospec.h>
 #include <asm/mtrr.h>
@@ -104,5 +104,6 @@ int slat_mtrr_set(struct slat_vcpu *vcpu, u32 index, u64 value)
 	if (!valid)
 		return -EINVAL;
 	*to = value;
+	slat_memtype_follow_mtrrs(vcpu);
 	return 0;
 }

@@ -64,12 +64,16 @@ static struct slat_slot *find_id(struct slat_slots *slots, u32 id)
 	return NULL;
 }
 
+u64 slat_gpa_limit(void)
+{
+	return 1ULL << min_t(unsigned int, boot_cpu_data.x86_phys_bits,
+			     PAGE_SHIFT + SLAT_ENTRIES_LG2 * slat_hw_levels);
+}
+
 /* Is the region itself well-formed? */
 static int check_region(const struct kvm_userspace_memory_region *region)
 {
-	/* What the CPU can address, and the tables can hold. */
-	const u64 limit = 1ULL << min_t(unsigned int, boot_cpu_data.x86_phys_bits,
-					PAGE_SHIFT + SLAT_ENTRIES_LG2 * slat_hw_levels);
+	const u64 limit = slat_gpa_limit();
 	const u64 size = region->memory_size;
 
 	if (region->flags & ~KVM_MEM_READONLY)

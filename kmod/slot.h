@@ -109,6 +109,9 @@ struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn);
  */
 unsigned int slat_slots_hva_first(const struct slat_slots *slots, unsigned long hva);
 
+/** slat_gpa_limit() - what the CPU can address and the tables can hold, in bytes. */
+u64 slat_gpa_limit(void);
+
 /**
  * slat_slot_set() - KVM_SET_USER_MEMORY_REGION
  * @region:	already copied in, nothing checked

@@ -44,6 +44,7 @@ struct slat_vcpu_stats {
  * @efer:	bits of EFER that the guest may set; the VMM is bound by the host's alone
  * @tsc_aux:	RDTSCP or RDPID is there
  * @rdtscp:	RDTSCP is
+ * @mtrr:	MTRRs are
  * @phys_bits:	width of the guest's physical addresses, 32..52
  */
 struct slat_limits {
@@ -51,6 +52,7 @@ struct slat_limits {
 	u64 efer;
 	bool tsc_aux;
 	bool rdtscp;
+	bool mtrr;
 	unsigned int phys_bits;
 };
 

@@ -267,6 +267,7 @@ struct slat_vm *slat_vm_create(const struct slat_table_ops *ops)
 	slat_spinlock_init(&vm->tsc.lock, SLAT_LOCK_TSC, vm);
 	INIT_LIST_HEAD(&vm->ioevents);
 	mmu_init(vm, ops);
+	slat_memtypes_init(vm);
 
 	ret = slat_slots_init(vm);
 	if (ret)
@@ -319,6 +320,7 @@ static void destroy(struct slat_vm *vm)
 	slat_hw_put();
 	slat_view_destroy(&vm->base);
 	slat_slots_destroy(vm);
+	slat_memtypes_destroy(vm);
 	slat_msr_filter_free(vm);
 	slat_ioevents_free(vm);
 	kfree(vm);

@@ -8,6 +8,7 @@
 #include <linux/xarray.h>
 
 #include "locks.h"
+#include "memtype.h"
 #include "msr.h"
 #include "slot.h"
 #include "table.h"
@@ -33,6 +34,7 @@ struct slat_stats;
  * @slots:	the current snapshot
  * @mmu:	what all nested tables share
  * @base:	view 0
+ * @memtypes:	what decides how leaves are cached
  * @max_vcpu_ids: ids are below it, 0: not settled; under @lock
  * @boot_cpu_id: the vCPU that boots; under @lock
  * @nr_mmu_pages: of KVM_SET_NR_MMU_PAGES, kept for the VMM
@@ -65,6 +67,7 @@ struct slat_vm {
 
 	struct slat_mmu mmu;
 	struct slat_view base;
+	struct slat_memtypes memtypes;
 	u32 max_vcpu_ids;
 	u32 boot_cpu_id;
 	u32 nr_mmu_pages;

@@ -167,6 +167,26 @@ static int stats(struct context *context)
 	return try_ioctl_ptr(context->vm->fd, SLAT_GET_STATS, &stats);
 }
 
+static int set_pin(struct context *context, uint64_t gpa, uint64_t length, uint32_t type)
+{
+	struct slat_memtype_range range = {
+		.size = sizeof(range), .gpa = gpa, .length = length, .type = type,
+	};
+
+	return try_ioctl_ptr(context->vm->fd, SLAT_PIN_MEMTYPE, &range);
+}
+
+/* Cuts a range in two: more to allocate there is not. */
+static int pin_middle(struct context *context)
+{
+	return set_pin(context, GPA + PAGE_SIZE, PAGE_SIZE, 6);
+}
+
+static int pin_all(struct context *context)
+{
+	return set_pin(context, GPA, SIZE, 0);
+}
+
 static int run(struct context *context)
 {
 	return try_ioctl(context->vcpu->fd, KVM_RUN, 0);
@@ -298,6 +318,15 @@ SLOW_TEST(inject, vcpu_state)
 	EXPECT_LT(1, fail_each(_metadata, context, set_cpuid, NULL));
 	EXPECT_LT(2, fail_each(_metadata, context, supported_cpuid, NULL));
 	EXPECT_LT(1, fail_each(_metadata, context, stats, NULL));
+}
+
+SLOW_TEST(inject, pins)
+{
+	struct context *context = &self->context;
+
+	NEED_INJECTION();
+	ASSERT_EQ(0, pin_all(context));
+	EXPECT_LT(2, fail_each(_metadata, context, pin_middle, pin_all));
 }
 
 /*

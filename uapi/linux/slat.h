@@ -81,8 +81,8 @@
  *                            or that the guest's CPUID does not have, reserved
  *                            bits of MXCSR, other CPUID entries after the first
  *                            KVM_RUN; -E2BIG: more than 255 MSRs or 256 CPUID
- *                            entries, or fewer than there are to read.  What MTRRs
- *                            hold has no effect yet
+ *                            entries, or fewer than there are to read.  MTRRs
+ *                            count with SLAT_SET_ATTRIBUTE.
  *                            CR0.CD and NW are kept for the VMM, but take no
  *                            effect, and the guest reads 0 there until it first
  *                            writes CR0; what it writes counts
@@ -241,5 +241,87 @@ struct slat_leaf_info {
  * of this file.
  */
 #define SLAT_GET_LEAF		_IOWR(SLAT_IOCTL_TYPE, 0x01, struct slat_leaf_info)
+
+/* slat_attribute.attribute */
+#define SLAT_ATTR_NONCOHERENT_DMA	0	/* a device's DMA bypasses the CPUs' caches */
+#define SLAT_ATTR_CACHE_FLUSH		1	/* the guest may flush the CPUs' caches */
+
+/**
+ * struct slat_attribute - something that is so for all of a VM
+ * @size:	sizeof(struct slat_attribute)
+ * @flags:	must be 0
+ * @attribute:	SLAT_ATTR_*
+ * @reserved:	must be 0
+ * @value:	0 or 1; 0 until it is set
+ */
+struct slat_attribute {
+	__u32 size;
+	__u32 flags;
+	__u32 attribute;
+	__u32 reserved;
+	__aligned_u64 value;
+};
+
+/* sizeof(struct slat_attribute) of the first version, the least that is accepted. */
+#define SLAT_ATTRIBUTE_SIZE_VER0	24
+
+/**
+ * SLAT_SET_ATTRIBUTE - set an attribute of a VM
+ *
+ * On a VM fd.  Of SLAT_ATTR_NONCOHERENT_DMA and SLAT_ATTR_CACHE_FLUSH, either one has
+ * the guest decide how its memory is cached, as far as SLAT_PIN_MEMTYPE does not: by its
+ * PAT, and by its MTRRs, those of the vCPU that boots.  WBINVD and INVD then flush all
+ * CPUs' caches.  Without, memory is WB, and these instructions do nothing.  A change
+ * makes all memory be mapped anew.
+ *
+ * What is a device's own memory, mapped to the VMM by its driver, is UC to the guest,
+ * or WC where its PAT says so, with or without these attributes; UC in a slot with
+ * KVM_MEM_READONLY.
+ *
+ * Return: 0; -EINVAL: no such attribute or value; -EPERM: the caller is without
+ * CAP_SYS_RAWIO; or the errors of the head of this file.
+ */
+#define SLAT_SET_ATTRIBUTE	_IOW(SLAT_IOCTL_TYPE, 0x02, struct slat_attribute)
+
+/* In place of a type: nothing is pinned. */
+#define SLAT_MEMTYPE_NONE	0xffffffffU
+
+/**
+ * struct slat_memtype_range - how a range of guest memory is to be cached
+ * @size:	sizeof(struct slat_memtype_range)
+ * @flags:	must be 0
+ * @gpa:	first address, a multiple of 4K
+ * @length:	bytes, a multiple of 4K, not 0
+ * @type:	0 UC, 1 WC, 4 WT, 5 WP, 6 WB, or SLAT_MEMTYPE_NONE
+ * @reserved:	must be 0
+ */
+struct slat_memtype_range {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 gpa;
+	__aligned_u64 length;
+	__u32 type;
+	__u32 reserved;
+};
+
+/* sizeof(struct slat_memtype_range) of the first version, the least that is accepted. */
+#define SLAT_MEMTYPE_RANGE_SIZE_VER0	32
+
+/**
+ * SLAT_PIN_MEMTYPE - pin the memory type of a range of guest memory, or unpin it
+ *
+ * On a VM fd.  Whatever was pinned in the range before is replaced, also where it is part
+ * of a larger range.  It counts for RAM, and while SLAT_SET_ATTRIBUTE gives the guest a
+ * say: there the type holds whatever the guest's MTRRs and, with EPT, its PAT are.  With
+ * NPT, which cannot ignore the guest's PAT, a guest can still choose a weaker type than
+ * a pinned one other than UC.  The range need not be memory, and keeps its type when
+ * slots come and go.
+ *
+ * Return: 0; -EINVAL: alignment, no length, wrap, beyond the CPU's physical addresses or
+ * what the tables can hold, no such type; -ENOSPC: more than 512 ranges, of which
+ * neighbours of one type count as one; -ENOMEM; or the errors of the head of this file.
+ * After an error everything is as before.
+ */
+#define SLAT_PIN_MEMTYPE	_IOW(SLAT_IOCTL_TYPE, 0x03, struct slat_memtype_range)
 
 #endif
