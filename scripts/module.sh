@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# module.sh KERNEL: builds slat.ko for a test kernel in build/KERNEL, as
-# developers want it: compiler and sparse warnings (W=1 C=1) are errors.
+# module.sh KERNEL: builds slat.ko, and what tests load beside it, for a test kernel
+# in build/KERNEL, as developers want it: compiler and sparse warnings (W=1 C=1) are errors.
 # module.sh KDIR [TARGET...]: builds it in build/host for the kernel whose build
 # tree KDIR (an absolute path) is, as users want it: no more checks than that
 # kernel's own. TARGETs are for kbuild: modules (default), modules_install ...
@@ -27,7 +27,7 @@ case $kernel in
 	;;
 ?*)
 	kdir=$("$scripts/kernel.sh" "$kernel")/build out=$build/$kernel${SLAT_FLUSH_CHECK:+-checked} strict=1
-	vars=(CONFIG_DEBUG_INFO_BTF_MODULES= W=1 C=1 "KCFLAGS=-Werror" "CF=-Wsparse-error")
+	vars=(CONFIG_DEBUG_INFO_BTF_MODULES= W=1 C=1 "KCFLAGS=-Werror" "CF=-Wsparse-error" SLAT_TESTS=m)
 	;;
 *) usage ;;
 esac
@@ -36,7 +36,7 @@ lock "$out/.lock"
 cd "$top"
 # By contents, and dated now: a file that was edited while an earlier build ran
 # may be older than the object made from what it was before.
-rsync -rpc Kbuild kmod uapi "$out/"
+rsync -rpcR Kbuild kmod uapi selftests/modules "$out/"
 # Objects for another kernel or of sources that are gone must not be linked in.
 id=$(realpath "$kdir"; cat "$kdir/include/config/kernel.release" Kbuild)
 [ "$id" = "$(cat "$out/.id" 2> /dev/null)" ] || { make -s -C "$kdir" M="$out" clean; echo "$id" > "$out/.id"; }

@@ -87,7 +87,7 @@ start() {
 	done
 	printf 'export SLAT_TIME_SCALE=%s\n/tests/run_kselftest.sh\n' "$scale" > "$work/$name.sh"
 	# shellcheck disable=SC2086
-	"$scripts/boot.sh" -K "$kernel" -k "$work/slat.ko" -t $limit -d "$root" \
+	"$scripts/boot.sh" -K "$kernel" -k "$work/slat.ko" -t $limit -d "$root" -d "$work/modules" \
 		-L "$build/log/$kernel.$name" $options "$work/$name.sh" 2> "$work/$name.err" | tap "$@" && rc=0 || rc=${PIPESTATUS[0]}
 	cat "$work/$name.err"
 	case $rc in
@@ -159,6 +159,9 @@ machine_tests() {
 host "module for $kernel, without warnings" "$scripts/module.sh" "$kernel" || summary
 # Whoever builds meanwhile must not change what the machines load.
 cp "$build/$kernel/slat.ko" "$work/"
+mkdir -p "$work/modules/lib/slat"
+cp "$build/$kernel"/selftests/modules/*.ko "$work/modules/lib/slat/"
+strip --strip-debug "$work"/modules/lib/slat/*.ko
 
 if [ ${#chosen[@]} = 0 ] && [ "${UNIT:-}" != no ]; then
 	host "splat scan" "$scripts/check-splats.sh" --self-test || true
