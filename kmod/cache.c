@@ -2,11 +2,18 @@
 /* Table pages: allocation, their descriptors, and stacks of them. */
 #include <linux/gfp.h>
 #include <linux/io.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "table.h"
+
+/* As SecPageTables in /proc/meminfo, and sec_pagetables of the memory cgroup */
+static void account(const struct slat_table *table, int pages)
+{
+	mod_lruvec_page_state(virt_to_page(table->entry), NR_SECONDARY_PAGETABLE, pages);
+}
 
 struct slat_table *slat_table_alloc(u64 empty)
 {
@@ -21,11 +28,13 @@ struct slat_table *slat_table_alloc(u64 empty)
 	}
 	memset64(table->entry, empty, SLAT_ENTRIES);
 	set_page_private(virt_to_page(table->entry), (unsigned long)table);
+	account(table, 1);
 	return table;
 }
 
 void slat_table_free(struct slat_table *table)
 {
+	account(table, -1);
 	set_page_private(virt_to_page(table->entry), 0);
 	free_page((unsigned long)table->entry);
 	kfree(table);
