@@ -27,12 +27,14 @@ struct slat_lock_id;
  * @site:	an address in the function that takes it
  * @mode:	enum slat_lock_mode
  * @reach:	the lowest level of this and all outer ones; SLAT_NR_LOCKS after a fault
+ * @since:	when it was taken, for lock_hold.h; 0: nobody asks
  */
 struct slat_held {
 	const struct slat_lock_id *id;
 	unsigned long site;
 	unsigned int mode;
 	unsigned int reach;
+	u64 since;
 };
 
 #define SLAT_LOCK_RECORDS_LG2	9

@@ -7,6 +7,7 @@
 #include <linux/spinlock.h>
 
 #include "debugfs.h"
+#include "lock_hold.h"
 #include "lock_report.h"
 #include "lock_test.h"
 
@@ -107,5 +108,6 @@ DEFINE_SHOW_ATTRIBUTE(locks);
 void slat_locks_debugfs(void)
 {
 	debugfs_create_file("locks", 0400, slat_debugfs_dir, NULL, &locks_fops);
+	slat_lock_hold_debugfs();
 	slat_lock_test_debugfs();
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What each task holds, and whether it may take one more: see locks.h. */
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/sched.h>
 #include <linux/string.h>
 
+#include "lock_hold.h"
 #include "lock_report.h"
 
 enum kind { MUTEX, SRCU, MM, RWLOCK, SPINLOCK };
@@ -238,6 +240,30 @@ static __always_inline bool goes_inside(const struct slat_lock_record *record,
 	       top < &record->held[SLAT_LOCK_DEPTH - 1];
 }
 
+/* The innermost lock of the current task, if that is @id and spins. */
+static struct slat_held *find_spinning(const struct slat_lock_id *id)
+{
+	struct slat_lock_record *record = find(current);
+
+	return record && record->top->id == id && spins(record->top) ? record->top : NULL;
+}
+
+static noinline void begin_hold(const struct slat_lock_id *id)
+{
+	struct slat_held *held = find_spinning(id);
+
+	if (held)
+		held->since = ktime_get_ns();
+}
+
+static noinline void end_hold(const struct slat_lock_id *id)
+{
+	const struct slat_held *held = find_spinning(id);
+
+	if (held && held->since)
+		slat_lock_hold_note(id->level, ktime_get_ns() - held->since);
+}
+
 void slat_lock_take(const struct slat_lock_id *id, enum slat_lock_mode mode)
 {
 	struct task_struct *task = current;
@@ -247,6 +273,8 @@ void slat_lock_take(const struct slat_lock_id *id, enum slat_lock_mode mode)
 		push(home, id, _RET_IP_, mode, id->level);
 	else if (unlikely(!slat_lock_begin(home, task, id, mode, _RET_IP_)))
 		take_slowly(id, mode, _RET_IP_);
+	if (slat_lock_hold_wanted())
+		begin_hold(id);
 }
 
 /* Forget one that is not the innermost, or was not noted for want of room. */
@@ -284,6 +312,8 @@ void slat_lock_release(const struct slat_lock_id *id)
 	struct task_struct *task = current;
 	struct slat_lock_record *home = slat_lock_home(task);
 
+	if (slat_lock_hold_wanted())
+		end_hold(id);
 	if (unlikely(READ_ONCE(home->task) != task || home->top->id != id))
 		release_slowly(id);
 	else if (home->top == home->held)
