@@ -18,7 +18,7 @@ bool slat_nx_large;
  * @gfn:	the page that is wanted
  * @max:	4K pages at most, all of which one table covers
  * @access:	what is wanted of the first
- * @seq:	mmu->inval_seq from before the host's page was looked up
+ * @pfnmap:	what is known of a frame without page structure, else NULL
  * @level:	of the leaf
  * @done:	out: pages from @gfn on that need no further step
  */
@@ -28,7 +28,7 @@ struct step {
 	u64 gfn;
 	unsigned int max;
 	unsigned int access;
-	unsigned long seq;
+	const struct slat_pfnmap *pfnmap;
 	unsigned int level;
 	u64 done;
 };
@@ -44,26 +44,17 @@ static bool fits(const struct slat_slot *slot, u64 gfn, unsigned int level)
 
 static unsigned int leaf_level(const struct step *step)
 {
-	const struct slat_host_run *host = &step->vcpu->filler.host;
 	struct slat_vm *vm = step->vcpu->vm;
-	unsigned int level;
+	unsigned int level = min(step->vcpu->filler.host.level, vm->mmu.leaf_levels);
 
-	/* The walk is for those only that have a chance. */
-	if (!host->nr || folio_order(page_folio(host->page[0])) < slat_span_lg2(2))
-		return 1;
-	level = min(slat_host_level(vm->mm, slat_slot_hva(step->slot, step->gfn)),
-		    vm->mmu.leaf_levels);
 	while (level > 1 && !fits(step->slot, step->gfn, level))
 		level--;
 	return slat_memtype_level(vm, step->slot, step->gfn, level);
 }
 
-static unsigned int rights_of(const struct step *step)
+static unsigned int slot_rights(const struct slat_slot *slot)
 {
-	const bool writable = step->vcpu->filler.host.writable &&
-			      !(step->slot->flags & KVM_MEM_READONLY);
-
-	return SLAT_R | SLAT_X | (writable ? SLAT_W : 0);
+	return SLAT_R | SLAT_X | (slot->flags & KVM_MEM_READONLY ? 0 : SLAT_W);
 }
 
 /* The page that is wanted, or a large leaf with it in.  Context: mmu->lock. */
@@ -72,11 +63,10 @@ static int map_first(struct step *step)
 	const struct slat_host_run *host = &step->vcpu->filler.host;
 	struct slat_map map = {
 		.gfn = step->gfn,
-		.pfn = host->nr ? page_to_pfn(host->page[0]) : host->pfnmap.pfn,
+		.pfn = host->pfn[0],
 		.level = step->level,
-		.rights = rights_of(step),
-		.type = slat_memtype(step->vcpu->vm, step->slot, step->gfn,
-				     host->nr ? NULL : &host->pfnmap),
+		.rights = host->rights[0] & slot_rights(step->slot),
+		.type = slat_memtype(step->vcpu->vm, step->slot, step->gfn, step->pfnmap),
 		.cache = &step->vcpu->filler.cache,
 	};
 
@@ -95,13 +85,13 @@ static int map_first(struct step *step)
 static void map_others(struct step *step)
 {
 	struct slat_filler *filler = &step->vcpu->filler;
+	struct slat_host_run *host = &filler->host;
 	struct slat_vm *vm = step->vcpu->vm;
-	const unsigned int rights = rights_of(step);
 	const struct slat_run run = {
 		.gfn = step->gfn + 1,
-		.nr = filler->host.nr - 1,
-		.pfn = filler->pfn,
-		.rights = filler->rights,
+		.nr = host->nr - 1,
+		.pfn = host->pfn + 1,
+		.rights = host->rights + 1,
 		.type = slat_memtype(vm, step->slot, step->gfn, NULL),
 		.cache = &filler->cache,
 	};
@@ -110,40 +100,64 @@ static void map_others(struct step *step)
 	/* All of the table's span, to keep it simple. */
 	if (slat_memtype_level(vm, step->slot, step->gfn, 2) < 2)
 		return;
-	for (i = 0; i < run.nr; i++) {
-		filler->pfn[i] = page_to_pfn(filler->host.page[i + 1]);
-		filler->rights[i] = rights;
-	}
+	for (i = 1; i < host->nr; i++)
+		host->rights[i] &= slot_rights(step->slot);
 	/* Nobody waits for them: whatever fails, faults will do. */
 	if (slat_view_map_run(&vm->base, &run) >= 0)
 		step->done += run.nr;
 }
 
-/* Was any host address that the leaves are to map changed since the look-up? */
-static bool is_stale(const struct step *step)
+/* Was any host address that the leaves are to map changed since @seq? */
+static bool is_stale(const struct step *step, unsigned long seq)
 {
 	const unsigned long hva = slat_slot_hva(step->slot, step->gfn);
 	const u64 pages = max_t(u64, slat_span(step->level), step->vcpu->filler.host.nr);
 	const unsigned long start = step->level > 1 ? hva & ~((pages << PAGE_SHIFT) - 1) : hva;
 
-	return slat_mmu_retry(&step->vcpu->vm->mmu, step->seq, start,
-			      start + (pages << PAGE_SHIFT));
+	return slat_mmu_retry(&step->vcpu->vm->mmu, seq, start, start + (pages << PAGE_SHIFT));
 }
 
-static int map_pages(struct step *step)
+/* What only slat_host_get() gave, and what is known of it for sure. */
+static void take_page(struct step *step, const struct slat_host_page *page)
 {
 	struct slat_host_run *host = &step->vcpu->filler.host;
-	struct slat_mmu *mmu = &step->vcpu->vm->mmu;
+	const bool writable = page->page ? step->access & SLAT_W : page->pfnmap.writable;
+
+	host->nr = 1;
+	host->level = 1;
+	host->pfn[0] = page->page ? page_to_pfn(page->page) : page->pfnmap.pfn;
+	host->rights[0] = SLAT_R | SLAT_X | (writable ? SLAT_W : 0);
+	step->pfnmap = page->page ? NULL : &page->pfnmap;
+}
+
+/*
+ * @page: got after the invalidations were counted to @seq, or NULL
+ * Return: -ENOENT: one has to be got.
+ */
+static int map_pages(struct step *step, const struct slat_host_page *page, unsigned long seq)
+{
+	struct slat_vm *vm = step->vcpu->vm;
+	struct slat_mmu *mmu = &vm->mmu;
 	int ret = -EAGAIN;
 
 	slat_read_lock(&mmu->lock);
 	if (step->slot->going)
 		goto unlock;
+	if (slat_host_look(vm->mm, slat_slot_hva(step->slot, step->gfn), step->max, step->access,
+			   &step->vcpu->filler.host)) {
+		/* Nothing is newer: only what is being invalidated does not count. */
+		seq = mmu->inval_seq;
+	} else if (page) {
+		take_page(step, page);
+	} else {
+		ret = -ENOENT;
+		goto unlock;
+	}
 	step->level = leaf_level(step);
-	if (is_stale(step))
+	if (is_stale(step, seq))
 		goto unlock;
 	ret = map_first(step);
-	if (!ret && step->level == 1 && host->nr > 1)
+	if (!ret && step->level == 1 && step->vcpu->filler.host.nr > 1)
 		map_others(step);
 unlock:
 	slat_read_unlock(&mmu->lock);
@@ -163,24 +177,44 @@ static int merge(const struct step *step)
 	return -EAGAIN;
 }
 
-static int take_step(struct step *step)
+static int fill_cache(const struct step *step)
 {
-	struct slat_filler *filler = &step->vcpu->filler;
-	struct slat_mmu *mmu = &step->vcpu->vm->mmu;
+	return slat_cache_fill(&step->vcpu->filler.cache, step->vcpu->vm->mmu.levels - 1);
+}
+
+/* The host has to do something first: fault the page in, or break a sharing. */
+static int get_and_map(struct step *step)
+{
+	struct slat_host_page page;
+	unsigned long seq;
 	int ret;
 
-	ret = slat_cache_fill(&filler->cache, mmu->levels - 1);
+	ret = fill_cache(step);
 	if (ret)
 		return ret;
-	step->seq = READ_ONCE(mmu->inval_seq);
+	seq = READ_ONCE(step->vcpu->vm->mmu.inval_seq);
 	/* Before the look-up; pairs with the lock in invalidate_end(). */
 	smp_rmb();
-	ret = slat_host_get(&filler->host, slat_slot_hva(step->slot, step->gfn), step->max,
-			    step->access & SLAT_W);
+	ret = slat_host_get(&page, slat_slot_hva(step->slot, step->gfn), step->access & SLAT_W);
 	if (ret)
 		return ret;
-	ret = map_pages(step);
-	slat_host_put(&filler->host);
+	ret = map_pages(step, &page, seq);
+	slat_host_put(&page);
+	return ret;
+}
+
+/* Most faults need neither a new table nor the host's help: try without. */
+static int take_step(struct step *step)
+{
+	int ret = map_pages(step, NULL, 0);
+
+	if (ret == -ENOMEM) {
+		ret = fill_cache(step);
+		if (!ret)
+			ret = map_pages(step, NULL, 0);
+	}
+	if (ret == -ENOENT)
+		ret = get_and_map(step);
 	return ret == -EBUSY ? merge(step) : ret;
 }
 
@@ -196,12 +230,22 @@ static void signal_poison(unsigned long hva)
 	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
 }
 
+/* Pages to map around a fault: not again those that the last one brought along. */
+static unsigned int room_around(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gfn)
+{
+	const u64 last = vcpu->filler.last_gfn;
+	const unsigned int max = room(slot, gfn, SLAT_FAULT_AROUND);
+
+	vcpu->filler.last_gfn = gfn;
+	return last > gfn ? min_t(u64, max, last - gfn) : max;
+}
+
 static int fault_slot(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gfn,
 		      unsigned int access)
 {
 	struct step step = {
 		.vcpu = vcpu, .slot = slot, .gfn = gfn, .access = access,
-		.max = room(slot, gfn, SLAT_FAULT_AROUND),
+		.max = room_around(vcpu, slot, gfn),
 	};
 	int ret = take_step(&step);
 

@@ -15,15 +15,13 @@ struct slat_vcpu;
 /**
  * struct slat_filler - what filling tables needs at hand, too much for a stack
  * @cache:	tables
- * @host:	pages found ...
- * @pfn:	... their frames
- * @rights:	... and what leaves may grant
+ * @host:	what the host maps
+ * @last_gfn:	of the last fault
  */
 struct slat_filler {
 	struct slat_cache cache;
 	struct slat_host_run host;
-	u64 pfn[SLAT_RUN_MAX];
-	u8 rights[SLAT_RUN_MAX];
+	u64 last_gfn;
 };
 
 /* What became of a nested page fault. */

@@ -1,63 +1,69 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Host pages: getting them, and how large they are mapped. */
+/* Host pages: looking them up in the host's page tables, and faulting them in. */
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/pgtable.h>
 
 #include "host.h"
 #include "user.h"
 
-static unsigned int get_mapped(struct slat_host_run *run, unsigned long hva, unsigned int max,
-			       bool write)
+/*
+ * May the frame be mapped on the strength of the host's entry alone?  Not what has no
+ * page structure or no certain life, nor memory that the kernel is not to have at
+ * all: of an unevictable file, as memfd_secret()'s is.
+ */
+static bool is_plain(u64 pfn)
 {
-	const int nr = get_user_pages_fast_only(hva, max, write ? FOLL_WRITE : 0, run->page);
+	struct folio *folio = page_folio(pfn_to_page(pfn));
+	struct address_space *mapping;
 
-	run->nr = max(nr, 0);
-	run->writable = write;
+	if (folio_test_anon(folio))
+		return true;
+	mapping = folio_mapping(folio);
+	return mapping && !mapping_unevictable(mapping) && !folio_is_zone_device(folio);
+}
+
+static void add(struct slat_host_run *run, u64 pfn, bool writable)
+{
+	run->pfn[run->nr] = pfn;
+	run->rights[run->nr++] = SLAT_R | SLAT_X | (writable ? SLAT_W : 0);
+}
+
+static bool look_large(struct slat_host_run *run, unsigned int level, u64 pfn, unsigned long hva,
+		       bool writable)
+{
+	if (!is_plain(pfn))
+		return false;
+	run->level = level;
+	add(run, pfn + ((hva >> PAGE_SHIFT) & (slat_span(level) - 1)), writable);
+	return true;
+}
+
+static bool look_small(struct slat_host_run *run, pmd_t pmd, unsigned long hva, unsigned int max,
+		       bool write)
+{
+	const pte_t *ptep = pte_offset_kernel(&pmd, hva);
+	unsigned int i;
+
+	run->level = 1;
+	max = min_t(unsigned int, max, PTRS_PER_PTE - pte_index(hva));
+	for (i = 0; i < max; i++) {
+		const pte_t pte = READ_ONCE(ptep[i]);
+		const bool writable = pte_access_permitted(pte, true);
+		const u64 pfn = pte_pfn(pte);
+
+		if (!writable && (!pte_access_permitted(pte, false) || (write && !i)))
+			break;
+		if (pte_special(pte) || !is_plain(pfn))
+			break;
+		add(run, pfn, writable);
+	}
 	return run->nr;
 }
 
-static int get_pfnmap(struct slat_host_run *run, unsigned long hva, bool write)
-{
-	int ret = slat_pfnmap_get(hva, write, &run->pfnmap);
-
-	run->nr = 0;
-	run->writable = run->pfnmap.writable;
-	return ret;
-}
-
-int slat_host_get(struct slat_host_run *run, unsigned long hva, unsigned int max, bool write)
-{
-	long ret;
-
-	/* Writable at once, where that costs nothing. */
-	if (get_mapped(run, hva, max, true))
-		return 0;
-	if (!write && get_mapped(run, hva, max, false))
-		return 0;
-	ret = slat_get_user_pages(hva, 1, run->page, FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
-	/* Also what a driver maps, which has no pages to get. */
-	if (ret == -EFAULT)
-		return get_pfnmap(run, hva, write);
-	if (ret != 1)
-		return ret < 0 ? ret : -EFAULT;
-	run->nr = 1;
-	run->writable = write;
-	return 0;
-}
-
-void slat_host_put(struct slat_host_run *run)
-{
-	unsigned int i;
-
-	for (i = 0; i < run->nr; i++)
-		put_page(run->page[i]);
-}
-
-/*
- * Interrupts off keep the host's tables from being freed, as for get_user_pages_fast().
- * Each entry is read once: others may change what lies beside @hva.
- */
-static unsigned int walk(struct mm_struct *mm, unsigned long hva)
+/* Each entry is read once: others may change what lies beside @hva. */
+static bool walk(struct mm_struct *mm, unsigned long hva, unsigned int max, bool write,
+		 struct slat_host_run *run)
 {
 	pgd_t pgd = READ_ONCE(*pgd_offset(mm, hva));
 	p4d_t p4d;
@@ -65,26 +71,55 @@ static unsigned int walk(struct mm_struct *mm, unsigned long hva)
 	pmd_t pmd;
 
 	if (pgd_none(pgd))
-		return 1;
+		return false;
 	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
 	if (p4d_none(p4d) || !p4d_present(p4d))
-		return 1;
+		return false;
 	pud = READ_ONCE(*pud_offset(&p4d, hva));
 	if (pud_none(pud) || !pud_present(pud))
-		return 1;
+		return false;
 	if (pud_leaf(pud))
-		return 3;
+		return pud_access_permitted(pud, write) &&
+		       look_large(run, 3, pud_pfn(pud), hva, pud_write(pud));
 	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	return pmd_present(pmd) && pmd_leaf(pmd) ? 2 : 1;
+	if (pmd_none(pmd) || !pmd_present(pmd))
+		return false;
+	if (pmd_leaf(pmd))
+		return pmd_access_permitted(pmd, write) &&
+		       look_large(run, 2, pmd_pfn(pmd), hva, pmd_write(pmd));
+	return look_small(run, pmd, hva, max, write);
 }
 
-unsigned int slat_host_level(struct mm_struct *mm, unsigned long hva)
+bool slat_host_look(struct mm_struct *mm, unsigned long hva, unsigned int max,
+		    unsigned int access, struct slat_host_run *run)
 {
 	unsigned long flags;
-	unsigned int level;
+	bool found;
 
+	run->nr = 0;
+	/* Keeps the tables from being freed, as for get_user_pages_fast(). */
 	local_irq_save(flags);
-	level = walk(mm, hva);
+	found = walk(mm, hva, max, access & SLAT_W, run);
 	local_irq_restore(flags);
-	return level;
+	return found;
+}
+
+int slat_host_get(struct slat_host_page *page, unsigned long hva, bool write)
+{
+	const long ret = slat_get_user_pages(hva, 1, &page->page,
+					     FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
+
+	if (ret == 1)
+		return 0;
+	page->page = NULL;
+	/* Also what a driver maps, which has no pages to get. */
+	if (!ret || ret == -EFAULT)
+		return slat_pfnmap_get(hva, write, &page->pfnmap);
+	return ret;
+}
+
+void slat_host_put(struct slat_host_page *page)
+{
+	if (page->page)
+		put_page(page->page);
 }

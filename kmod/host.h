@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The host's side of a mapping: pages behind the VMM's addresses. */
+/* The host's side of a mapping: what is behind the VMM's addresses. */
 #ifndef SLAT_HOST_H
 #define SLAT_HOST_H
 
@@ -10,44 +10,56 @@ struct mm_struct;
 struct page;
 
 /**
- * struct slat_host_run - pages behind consecutive user addresses
- * @nr:		how many, each held; 0: there is one frame without page structure
- * @writable:	all of them may be written, without being unshared first
- * @page:	the pages
- * @pfnmap:	the frame
+ * struct slat_host_run - what the host maps at consecutive user addresses
+ * @nr:		pages
+ * @level:	how large the host maps the first, 1 to 3; @nr is 1 unless it is 1
+ * @pfn:	their frames
+ * @rights:	what leaves may grant without anything being unshared or marked first
  */
 struct slat_host_run {
 	unsigned int nr;
-	bool writable;
-	struct page *page[SLAT_RUN_MAX];
+	unsigned int level;
+	u64 pfn[SLAT_RUN_MAX];
+	u8 rights[SLAT_RUN_MAX];
+};
+
+/**
+ * slat_host_look() - what the host maps from @hva on, as it is
+ * @max:	pages at most, up to SLAT_RUN_MAX
+ * @access:	what is wanted of the first
+ *
+ * Ends with the first page that is not mapped, or that the kernel may only have by
+ * slat_host_get().  No page is held: what is found stays while the lock is held, if no
+ * invalidation of it is under way then.
+ *
+ * Context: mmu->lock of a VM of @mm held.
+ * Return: whether there is any; then @run is filled in.
+ */
+bool slat_host_look(struct mm_struct *mm, unsigned long hva, unsigned int max,
+		    unsigned int access, struct slat_host_run *run);
+
+/**
+ * struct slat_host_page - what is behind one user address
+ * @page:	held; NULL: there is a frame without page structure
+ * @pfnmap:	the frame
+ */
+struct slat_host_page {
+	struct page *page;
 	struct slat_pfnmap pfnmap;
 };
 
 /**
- * slat_host_get() - get the pages that are mapped from @hva on
- * @max:	how many at most, up to SLAT_RUN_MAX
- * @write:	the first one has to be writable
- *
- * The first page is faulted in if need be, for write if @write says so, otherwise in
- * the way that changes least: no page is unshared for a read.  The others are taken
- * as they are, up to the first that is not mapped, or not as the first one is.
+ * slat_host_get() - get what is at @hva, faulted in if need be
+ * @write:	it has to be writable; otherwise no page is unshared
  *
  * Context: process, in the mm of @hva; may sleep and fault.
- * Return: 0, and @run is to be put; -EFAULT: no memory there, or not such that may be
+ * Return: 0, and @page is to be put; -EFAULT: no memory there, or not such that may be
  * accessed so; -EAGAIN: it changed meanwhile; -EHWPOISON: it is broken; -EINTR,
  * -ERESTARTSYS: a signal; -ENOMEM.
  */
-int slat_host_get(struct slat_host_run *run, unsigned long hva, unsigned int max, bool write);
+int slat_host_get(struct slat_host_page *page, unsigned long hva, bool write);
 
-/** slat_host_put() - let go of the pages, which leaves may map by now. */
-void slat_host_put(struct slat_host_run *run);
-
-/**
- * slat_host_level() - how large the mapping of @hva is in the host's page tables
- *
- * Context: mmu->lock held, and no invalidation of @hva under way, so that it stays.
- * Return: 1 to 3; 1 also when nothing is mapped.
- */
-unsigned int slat_host_level(struct mm_struct *mm, unsigned long hva);
+/** slat_host_put() - let go of what a leaf may map by now. */
+void slat_host_put(struct slat_host_page *page);
 
 #endif
