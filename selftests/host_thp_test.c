@@ -4,7 +4,6 @@
  * moves pages to other frames, or has huge pages from the start (hugetlbfs).
  * The guest finds what it wrote.
  */
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -17,16 +16,7 @@ SLOW_TESTS(thp);
 #define MADV_COLLAPSE	25
 #endif
 
-#define HUGE		(2 * MIB)
 #define ROUNDS		40
-
-/* Huge-page aligned anonymous memory. */
-static void *huge_area(size_t size)
-{
-	uintptr_t mem = (uintptr_t)mem_alloc(size + HUGE);
-
-	return (void *)((mem + HUGE - 1) & ~(HUGE - 1));
-}
 
 /* Does a huge page of the host map this address? In kB. */
 static long huge_kb(const void *mem)
@@ -60,7 +50,7 @@ SLOW_TEST(thp, collapsed_and_split)
 	struct play play;
 	void *mem;
 
-	mem = huge_area(HUGE);
+	mem = mem_huge_area(HUGE);
 	small_pages(mem, HUGE);
 	play_mix(&play, mem, HUGE);
 	if (madvise(mem, HUGE, MADV_HUGEPAGE)) {
@@ -100,7 +90,7 @@ SLOW_TEST(thp, part_thrown_away)
 	unsigned int i, huge = 0;
 	uint64_t *mem;
 
-	mem = huge_area(HUGE);
+	mem = mem_huge_area(HUGE);
 	if (madvise(mem, HUGE, MADV_HUGEPAGE))
 		SKIP(return, "no transparent huge pages");
 	play_watch(&play, mem, HUGE, 0);
@@ -162,18 +152,6 @@ SLOW_TEST(thp, hugetlb)
 
 /* --- other frames for the same pages */
 
-static uint64_t frame(const void *address)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
-
-	REQUIRE(fd >= 0 && pread(fd, &entry, 8,
-				 (uintptr_t)address / PAGE_SIZE * 8) == 8,
-		"pagemap");
-	close(fd);
-	return entry >> 63 ? entry & ((1ull << 55) - 1) : 0;
-}
-
 #define MOVE_PAGES	256
 
 static unsigned int moved(const void *mem, uint64_t *frames)
@@ -181,7 +159,7 @@ static unsigned int moved(const void *mem, uint64_t *frames)
 	unsigned int i, count = 0;
 
 	for (i = 0; i < MOVE_PAGES; i++) {
-		uint64_t frame_now = frame(mem + i * PAGE_SIZE);
+		uint64_t frame_now = mem_frame(mem + i * PAGE_SIZE);
 
 		count += frame_now && frames[i] && frame_now != frames[i];
 		if (frame_now)

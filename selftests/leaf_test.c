@@ -4,7 +4,6 @@
  * large pages of the host, borders of slots, memory that comes, goes and grows together.
  * KVM_PRE_FAULT_MEMORY and SLAT_GET_LEAF with their refusals.
  */
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <linux/slat.h>
 
@@ -36,13 +35,10 @@ FIXTURE_VARIANT_ADD(leaf, npt) { .type = SLAT_VM_NPT };
 
 FIXTURE_SETUP(leaf)
 {
-	uintptr_t area;
-
 	if (slat_is_kvm())
 		SKIP_SETUP("KVM has no SLAT_GET_LEAF");
 	watchdog_start(25 * time_scale());
-	area = (uintptr_t)mem_alloc(5 * HUGE);
-	self->mem = (void *)((area + HUGE - 1) & ~(HUGE - 1));
+	self->mem = mem_huge_area(4 * HUGE);
 	self->vm = vm_create_type(variant->type);
 	self->vcpu = vcpu_create(self->vm, 0);
 }
@@ -53,17 +49,6 @@ FIXTURE_TEARDOWN(leaf)
 		return;
 	vcpu_destroy(self->vcpu);
 	vm_destroy(self->vm);
-}
-
-static uint64_t frame_of(void *mem)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
-
-	REQUIRE(fd >= 0 && pread(fd, &entry, 8, (uintptr_t)mem / PAGE_SIZE * 8) == 8,
-		"no pagemap");
-	close(fd);
-	return entry & ((1ull << 55) - 1);
 }
 
 TEST_F(leaf, B2_small_pages_are_mapped_small)
@@ -86,7 +71,7 @@ TEST_F(leaf, B2_small_pages_are_mapped_small)
 		ASSERT_EQ(1, info.level);
 		ASSERT_EQ(RWX, info.access);
 		ASSERT_EQ(WB, info.type);
-		ASSERT_EQ(frame_of(self->mem + i * PAGE_SIZE), info.pfn);
+		ASSERT_EQ(mem_frame(self->mem + i * PAGE_SIZE), info.pfn);
 	}
 }
 
@@ -109,7 +94,7 @@ TEST_F(leaf, M2_large_pages_are_mapped_large)
 	EXPECT_EQ(2, vm_leaf(self->vm, GPA).level);
 	EXPECT_EQ(2, vm_leaf(self->vm, GPA + HUGE - 1).level);
 	EXPECT_EQ(0, vm_leaf(self->vm, GPA + HUGE).level);
-	EXPECT_EQ(frame_of(self->mem + 7 * PAGE_SIZE),
+	EXPECT_EQ(mem_frame(self->mem + 7 * PAGE_SIZE),
 		  vm_leaf(self->vm, GPA + 7 * PAGE_SIZE).pfn);
 }
 
@@ -120,7 +105,7 @@ TEST_F(leaf, M2_misaligned_slots_get_small_leaves)
 	vm_slot(self->vm, SLOT, 0, GPA + PAGE_SIZE, HUGE, self->mem);
 	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA + PAGE_SIZE, HUGE));
 	EXPECT_EQ(1, vm_leaf(self->vm, GPA + PAGE_SIZE).level);
-	EXPECT_EQ(frame_of(self->mem + 7 * PAGE_SIZE),
+	EXPECT_EQ(mem_frame(self->mem + 7 * PAGE_SIZE),
 		  vm_leaf(self->vm, GPA + 8 * PAGE_SIZE).pfn);
 }
 

@@ -378,6 +378,13 @@ int vcpu_try_prefault(struct vcpu *vcpu, uint64_t gpa, uint64_t size)
 	return ret;
 }
 
+void *mem_huge_area(size_t size)
+{
+	const uintptr_t mem = (uintptr_t)mem_alloc(size + HUGE);
+
+	return (void *)((mem + HUGE - 1) & ~(HUGE - 1));
+}
+
 bool mem_make_huge(void *mem)
 {
 	return !madvise(mem, HUGE, MADV_HUGEPAGE) && (memset(mem, 1, HUGE), true) &&
@@ -388,4 +395,18 @@ void mem_make_small(void *mem, size_t size)
 {
 	REQUIRE(!madvise(mem, size, MADV_NOHUGEPAGE), "no small pages");
 	memset(mem, 1, size);
+}
+
+#define PAGEMAP_PRESENT	(1ull << 63)
+#define PAGEMAP_FRAME	((1ull << 55) - 1)
+
+uint64_t mem_frame(const void *address)
+{
+	const off_t at = (uintptr_t)address / PAGE_SIZE * sizeof(uint64_t);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	REQUIRE(fd >= 0 && pread(fd, &entry, sizeof(entry), at) == sizeof(entry), "no pagemap");
+	close(fd);
+	return entry & PAGEMAP_PRESENT ? entry & PAGEMAP_FRAME : 0;
 }

@@ -95,10 +95,15 @@ const struct kvm_cpuid_entry2 *slat_cpuid(uint32_t function, uint32_t index);
 /* Anonymous memory, zeroed, not populated, page-aligned. */
 void *mem_alloc(size_t size);
 
+/* The same, such that huge pages may be got from the start on. */
+void *mem_huge_area(size_t size);
 /* Get a 2M-aligned HUGE, written to, as one page of the host's; true if it is. */
 bool mem_make_huge(void *mem);
 /* Get memory, written to, in pages of 4K. */
 void mem_make_small(void *mem, size_t size);
+
+/* The host's frame behind an address; 0: none is there. */
+uint64_t mem_frame(const void *address);
 
 /* size bytes that end where an inaccessible page begins. */
 void *mem_before_hole(size_t size);
