@@ -24,12 +24,33 @@ static struct slat_pin *find(const struct slat_pins *pins, u64 first, u64 last)
 	return pin_of(interval_tree_iter_first((struct rb_root_cached *)&pins->tree, first, last));
 }
 
-/* Ranges that there will be, unless neighbours can be joined. */
+/* The one that ends where the range begins, if it is of the same type. */
+static struct slat_pin *like_before(const struct slat_pins *pins,
+				    const struct slat_pin_change *change)
+{
+	struct slat_pin *pin = change->first ? find(pins, change->first - 1, change->first - 1)
+					     : NULL;
+
+	return pin && pin->type == change->type ? pin : NULL;
+}
+
+/* The one that begins where the range ends, likewise. */
+static struct slat_pin *like_behind(const struct slat_pins *pins,
+				    const struct slat_pin_change *change)
+{
+	struct slat_pin *pin = change->last != ~0ULL ? find(pins, change->last + 1, change->last + 1)
+						     : NULL;
+
+	return pin && pin->type == change->type ? pin : NULL;
+}
+
+/* Ranges that there will be. */
 static unsigned int count_after(const struct slat_pins *pins, const struct slat_pin_change *change)
 {
 	unsigned int nr = pins->nr + (change->type != SLAT_PIN_NONE);
 	struct slat_pin *pin = find(pins, change->first, change->last);
 
+	nr -= !!like_before(pins, change) + !!like_behind(pins, change);
 	while (pin) {
 		/* Parts that stay: none, one or two. */
 		nr += (pin->range.start < change->first) + (pin->range.last > change->last) - 1;
@@ -98,12 +119,10 @@ static void cut(struct slat_pins *pins, struct slat_pin *pin, struct slat_pin_ch
 		insert(pins, take_unused(change), change->last + 1, was.range.last, was.type);
 }
 
-/* Take the neighbour at @gfn into the range if it is of the same type. */
-static void join(struct slat_pins *pins, struct slat_pin_change *change, u64 gfn)
+/* Take a neighbour, if there is one, into the range. */
+static void join(struct slat_pins *pins, struct slat_pin_change *change, struct slat_pin *pin)
 {
-	struct slat_pin *pin = find(pins, gfn, gfn);
-
-	if (!pin || pin->type != change->type)
+	if (!pin)
 		return;
 	change->first = min_t(u64, change->first, pin->range.start);
 	change->last = max_t(u64, change->last, pin->range.last);
@@ -119,10 +138,8 @@ void slat_pins_commit(struct slat_pins *pins, struct slat_pin_change *change)
 		cut(pins, pin, change);
 	if (change->type == SLAT_PIN_NONE)
 		return;
-	if (change->first)
-		join(pins, change, change->first - 1);
-	if (change->last != ~0ULL)
-		join(pins, change, change->last + 1);
+	join(pins, change, like_before(pins, change));
+	join(pins, change, like_behind(pins, change));
 	insert(pins, take_unused(change), change->first, change->last, change->type);
 }
 

@@ -96,8 +96,18 @@ TEST(M1_pins_are_limited)
 	EXPECT_EQ(-ENOSPC, change(&pins, 1, 1, SLAT_MT_WB));
 	EXPECT_EQ(SLAT_MT_WC, slat_pins_type(&pins, 1, &last));
 	EXPECT_EQ(SLAT_PINS_MAX, pins.nr);
-	EXPECT_EQ(0, change(&pins, 0, 2, SLAT_MT_WB));
-	EXPECT_EQ(0, change(&pins, 10, 12, SLAT_PIN_NONE));
+	/* Longer, shorter, between two that it joins, in one of its like. */
+	EXPECT_EQ(0, change(&pins, 3, 3, SLAT_MT_WC));
+	EXPECT_EQ(0, change(&pins, 9, 9, SLAT_MT_WC));
+	EXPECT_EQ(0, change(&pins, 0, 0, SLAT_PIN_NONE));
+	EXPECT_EQ(0, change(&pins, 2, 2, SLAT_MT_WC));
+	EXPECT_EQ(SLAT_PINS_MAX, pins.nr);
+	EXPECT_EQ(0, change(&pins, 4, 8, SLAT_MT_WC));
+	EXPECT_EQ(SLAT_PINS_MAX - 1, pins.nr);
+	EXPECT_EQ(0, change(&pins, 4, 8, SLAT_PIN_NONE));
+	EXPECT_EQ(SLAT_PINS_MAX, pins.nr);
+	EXPECT_EQ(0, change(&pins, 0, 3, SLAT_MT_WB));
+	EXPECT_EQ(0, change(&pins, 9, 12, SLAT_PIN_NONE));
 	EXPECT_EQ(0, change(&pins, 5, 5, SLAT_MT_WC));
 	EXPECT_EQ(SLAT_PINS_MAX, pins.nr);
 	EXPECT_EQ(0, change(&pins, 0, 10 * SLAT_PINS_MAX, SLAT_MT_UC));
