@@ -57,34 +57,6 @@ void slat_svm_switch(u64 vmcb_pa, u64 *gpr, u64 host_pa);
 
 /* Setup */
 
-/*
- * An entry of NPT selects its type from the host's PAT.  That has Linux's layout, or,
- * with "nopat", what the CPU starts with, which lacks WC and WP and has WT elsewhere.
- */
-static void find_types(void)
-{
-	static const u8 types[] = {
-		SLAT_MT_UC, SLAT_MT_WC, SLAT_MT_WT, SLAT_MT_WP, SLAT_MT_WB, SLAT_MT_UC_MINUS,
-	};
-	unsigned int i;
-	u64 pat;
-
-	rdmsrl(MSR_IA32_CR_PAT, pat);
-	slat_hw_types = 0;
-	for (i = 0; i < ARRAY_SIZE(types); i++)
-		if ((u8)(pat >> (8 * npt_pat_index(types[i]))) == types[i])
-			slat_hw_types |= BIT(types[i]);
-}
-
-/* What no leaf can do without, and what stands in for the rest. */
-static bool has_basic_types(void)
-{
-	const unsigned int basic = BIT(SLAT_MT_WB) | BIT(SLAT_MT_UC_MINUS) | BIT(SLAT_MT_UC);
-
-	find_types();
-	return (slat_hw_types & basic) == basic;
-}
-
 static const char *missing(void)
 {
 	u64 vm_cr;
@@ -99,8 +71,6 @@ static const char *missing(void)
 		return "NX";
 	if (sme_me_mask)
 		return "support in slat for memory encryption (SME), which is active,";
-	if (!has_basic_types())
-		return "a PAT with WB, UC- and UC where Linux puts them";
 	return NULL;
 }
 
@@ -174,6 +144,28 @@ static void svm_teardown(void)
 	free_cpus();
 }
 
+/*
+ * An entry of NPT selects its type from the host's PAT.  That has Linux's layout, or,
+ * with "nopat", what the CPU starts with, which lacks WC and WP and has WT elsewhere.
+ */
+static unsigned int host_types(void)
+{
+	static const u8 types[] = {
+		SLAT_MT_UC, SLAT_MT_WC, SLAT_MT_WT, SLAT_MT_WP, SLAT_MT_WB, SLAT_MT_UC_MINUS,
+	};
+	unsigned int i, found = 0;
+	u64 pat;
+
+	rdmsrl(MSR_IA32_CR_PAT, pat);
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		if ((u8)(pat >> (8 * npt_pat_index(types[i]))) == types[i])
+			found |= BIT(types[i]);
+	return found;
+}
+
+/* What no leaf can do without, and what stands in for the rest. */
+#define BASIC_TYPES	(BIT(SLAT_MT_WB) | BIT(SLAT_MT_UC_MINUS) | BIT(SLAT_MT_UC))
+
 static int svm_setup(void)
 {
 	const char *what = missing();
@@ -187,6 +179,11 @@ static int svm_setup(void)
 	min_asid = boot_cpu_has(X86_FEATURE_SEV) ? cpuid_ecx(0x8000001f) + 1 : 1;
 	if (min_asid > max_asid) {
 		pr_err("slat: SEV leaves no ASID for other guests\n");
+		return -EOPNOTSUPP;
+	}
+	slat_hw_types = host_types();
+	if ((slat_hw_types & BASIC_TYPES) != BASIC_TYPES) {
+		pr_err("slat: the host's PAT has no WB, UC- and UC where Linux puts them\n");
 		return -EOPNOTSUPP;
 	}
 	/* Nested paging has the mode of the host's own paging. */
