@@ -167,24 +167,15 @@ static int stats(struct context *context)
 	return try_ioctl_ptr(context->vm->fd, SLAT_GET_STATS, &stats);
 }
 
-static int set_pin(struct context *context, uint64_t gpa, uint64_t length, uint32_t type)
-{
-	struct slat_memtype_range range = {
-		.size = sizeof(range), .gpa = gpa, .length = length, .type = type,
-	};
-
-	return try_ioctl_ptr(context->vm->fd, SLAT_PIN_MEMTYPE, &range);
-}
-
 /* Cuts a range in two: more to allocate there is not. */
 static int pin_middle(struct context *context)
 {
-	return set_pin(context, GPA + PAGE_SIZE, PAGE_SIZE, 6);
+	return vm_try_pin(context->vm, GPA + PAGE_SIZE, PAGE_SIZE, 6);
 }
 
 static int pin_all(struct context *context)
 {
-	return set_pin(context, GPA, SIZE, 0);
+	return vm_try_pin(context->vm, GPA, SIZE, 0);
 }
 
 static int run(struct context *context)

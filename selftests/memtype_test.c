@@ -85,24 +85,6 @@ static unsigned int type_at(struct vm *vm, uint64_t gpa)
 	EXPECT_EQ(self->is_ept ? (unsigned int)(want) : as_npt(want),	\
 		  type_at(self->vm, gpa))
 
-static int set_attribute(struct vm *vm, uint32_t attribute, uint64_t value)
-{
-	struct slat_attribute attr = {
-		.size = sizeof(attr), .attribute = attribute, .value = value,
-	};
-
-	return try_ioctl_ptr(vm->fd, SLAT_SET_ATTRIBUTE, &attr);
-}
-
-static int try_pin(struct vm *vm, uint64_t gpa, uint64_t length, uint32_t type)
-{
-	struct slat_memtype_range range = {
-		.size = sizeof(range), .gpa = gpa, .length = length, .type = type,
-	};
-
-	return try_ioctl_ptr(vm->fd, SLAT_PIN_MEMTYPE, &range);
-}
-
 static uint64_t mtrr_mask(uint64_t size)
 {
 	const unsigned int bits = slat_cpuid(0x80000008, 0)->eax & 0xff;
@@ -131,7 +113,7 @@ static void drop_capability(unsigned int cap)
 static void attach(struct vm *vm, struct vcpu *vcpu)
 {
 	vcpu_set_msr(vcpu, MSR_MTRR_DEF_TYPE, MTRR_E | WB);
-	REQUIRE(!set_attribute(vm, SLAT_ATTR_NONCOHERENT_DMA, 1), "no device");
+	REQUIRE(!vm_try_attribute(vm, SLAT_ATTR_NONCOHERENT_DMA, 1), "no device");
 }
 
 static void map_all(struct vcpu *vcpu)
@@ -155,7 +137,7 @@ TEST_F(memtype, M1_ram_is_wb_whatever_the_guest_says)
 	vm_slot(self->vm, SLOT, 0, GPA, HUGE, self->mem);
 	vm_slot(self->vm, SLOT + 1, KVM_MEM_READONLY, GPA + HUGE, HUGE, self->mem + HUGE);
 	vcpu_set_msr(self->vcpu, MSR_MTRR_DEF_TYPE, MTRR_E | UC);
-	ASSERT_EQ(0, try_pin(self->vm, GPA, PAGE_SIZE, WC));
+	ASSERT_EQ(0, vm_try_pin(self->vm, GPA, PAGE_SIZE, WC));
 	ASSERT_EQ(0, vcpu_try_prefault(self->vcpu, GPA, 2 * HUGE));
 	EXPECT_TYPE(WB | IPAT, GPA);
 	EXPECT_TYPE(WB | IPAT, GPA + PAGE_SIZE);
@@ -170,16 +152,16 @@ TEST_F(memtype, M1_attributes_give_the_guest_a_say)
 	vcpu_set_msr(self->vcpu, MSR_MTRR_DEF_TYPE, MTRR_E | WT);
 	map_all(self->vcpu);
 	EXPECT_TYPE(WB | IPAT, GPA);
-	ASSERT_EQ(0, set_attribute(self->vm, SLAT_ATTR_CACHE_FLUSH, 1));
+	ASSERT_EQ(0, vm_try_attribute(self->vm, SLAT_ATTR_CACHE_FLUSH, 1));
 	EXPECT_TYPE(NONE, GPA);
 	map_all(self->vcpu);
 	EXPECT_TYPE(WT, GPA);
 	/* These change nothing, so they drop nothing. */
-	ASSERT_EQ(0, set_attribute(self->vm, SLAT_ATTR_CACHE_FLUSH, 1));
-	ASSERT_EQ(0, set_attribute(self->vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
-	ASSERT_EQ(0, set_attribute(self->vm, SLAT_ATTR_CACHE_FLUSH, 0));
+	ASSERT_EQ(0, vm_try_attribute(self->vm, SLAT_ATTR_CACHE_FLUSH, 1));
+	ASSERT_EQ(0, vm_try_attribute(self->vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
+	ASSERT_EQ(0, vm_try_attribute(self->vm, SLAT_ATTR_CACHE_FLUSH, 0));
 	EXPECT_TYPE(WT, GPA);
-	ASSERT_EQ(0, set_attribute(self->vm, SLAT_ATTR_NONCOHERENT_DMA, 0));
+	ASSERT_EQ(0, vm_try_attribute(self->vm, SLAT_ATTR_NONCOHERENT_DMA, 0));
 	EXPECT_TYPE(NONE, GPA);
 	map_all(self->vcpu);
 	EXPECT_TYPE(WB | IPAT, GPA);
@@ -195,7 +177,7 @@ TEST_F(memtype, M1_pins_override_mtrrs)
 	attach(self->vm, self->vcpu);
 	vcpu_set_msr(self->vcpu, MSR_MTRR_DEF_TYPE, MTRR_E | WT);
 	for (i = 0; i < 5; i++)
-		ASSERT_EQ(0, try_pin(self->vm, GPA + 2 * i * PAGE_SIZE, PAGE_SIZE, types[i]));
+		ASSERT_EQ(0, vm_try_pin(self->vm, GPA + 2 * i * PAGE_SIZE, PAGE_SIZE, types[i]));
 	map_all(self->vcpu);
 	for (i = 0; i < 5; i++) {
 		EXPECT_TYPE(types[i] | IPAT, GPA + 2 * i * PAGE_SIZE);
@@ -212,7 +194,7 @@ TEST_F(memtype, M1_pins_change_their_range_only)
 	vm_slot(self->vm, SLOT, 0, GPA, SIZE, self->mem);
 	attach(self->vm, self->vcpu);
 	map_all(self->vcpu);
-	ASSERT_EQ(0, try_pin(self->vm, page, 3 * PAGE_SIZE, UC));
+	ASSERT_EQ(0, vm_try_pin(self->vm, page, 3 * PAGE_SIZE, UC));
 	EXPECT_TYPE(WB, page - PAGE_SIZE);
 	EXPECT_TYPE(NONE, page);
 	EXPECT_TYPE(NONE, page + 2 * PAGE_SIZE);
@@ -222,7 +204,7 @@ TEST_F(memtype, M1_pins_change_their_range_only)
 	map_all(self->vcpu);
 	EXPECT_TYPE(UC | IPAT, page + 2 * PAGE_SIZE);
 	/* In the middle of it. */
-	ASSERT_EQ(0, try_pin(self->vm, page + PAGE_SIZE, PAGE_SIZE, SLAT_MEMTYPE_NONE));
+	ASSERT_EQ(0, vm_try_pin(self->vm, page + PAGE_SIZE, PAGE_SIZE, SLAT_MEMTYPE_NONE));
 	EXPECT_TYPE(UC | IPAT, page);
 	EXPECT_TYPE(NONE, page + PAGE_SIZE);
 	EXPECT_TYPE(UC | IPAT, page + 2 * PAGE_SIZE);
@@ -242,7 +224,7 @@ TEST_F(memtype, M2_large_leaves_are_split_where_types_differ)
 	map_all(self->vcpu);
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(2, vm_leaf(self->vm, GPA + i * HUGE).level);
-	ASSERT_EQ(0, try_pin(self->vm, GPA + HUGE + MIB, PAGE_SIZE, UC));
+	ASSERT_EQ(0, vm_try_pin(self->vm, GPA + HUGE + MIB, PAGE_SIZE, UC));
 	EXPECT_EQ(2, vm_leaf(self->vm, GPA).level);
 	EXPECT_EQ(2, vm_leaf(self->vm, GPA + 2 * HUGE).level);
 	map_all(self->vcpu);
@@ -252,11 +234,11 @@ TEST_F(memtype, M2_large_leaves_are_split_where_types_differ)
 	EXPECT_EQ(2, vm_leaf(self->vm, GPA).level);
 	EXPECT_EQ(2, vm_leaf(self->vm, GPA + 2 * HUGE).level);
 	/* All of the 2M of one type is one leaf again. */
-	ASSERT_EQ(0, try_pin(self->vm, GPA + HUGE, HUGE, UC));
+	ASSERT_EQ(0, vm_try_pin(self->vm, GPA + HUGE, HUGE, UC));
 	map_all(self->vcpu);
 	EXPECT_EQ(2, vm_leaf(self->vm, GPA + HUGE).level);
 	EXPECT_TYPE(UC | IPAT, GPA + HUGE);
-	ASSERT_EQ(0, try_pin(self->vm, GPA + HUGE, HUGE, SLAT_MEMTYPE_NONE));
+	ASSERT_EQ(0, vm_try_pin(self->vm, GPA + HUGE, HUGE, SLAT_MEMTYPE_NONE));
 	map_all(self->vcpu);
 	EXPECT_EQ(2, vm_leaf(self->vm, GPA + HUGE).level);
 	EXPECT_TYPE(WB, GPA + HUGE);
@@ -354,7 +336,7 @@ TEST_F(memtype, M4_no_mtrrs_no_say)
 
 	mem_make_small(self->mem, SIZE);
 	vm_slot(vm, SLOT, 0, GPA, SIZE, self->mem);
-	ASSERT_EQ(0, set_attribute(vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
+	ASSERT_EQ(0, vm_try_attribute(vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
 	vcpu_set_msr(vcpu, MSR_MTRR_DEF_TYPE, MTRR_E | UC);
 	map_all(vcpu);
 	EXPECT_EQ(WB, type_at(vm, GPA));
@@ -370,7 +352,7 @@ TEST_F(memtype, M3_absent_frames_have_no_type)
 {
 	vm_slot(self->vm, SLOT, 0, GPA, SIZE, self->mem);
 	attach(self->vm, self->vcpu);
-	ASSERT_EQ(0, try_pin(self->vm, GPA, PAGE_SIZE, WT));
+	ASSERT_EQ(0, vm_try_pin(self->vm, GPA, PAGE_SIZE, WT));
 	EXPECT_EQ(0, vm_leaf(self->vm, GPA).level);
 	EXPECT_EQ(0, vm_leaf(self->vm, GPA).type);
 	EXPECT_EQ(0, vm_leaf(self->vm, GPA).state & SLAT_LEAF_IGNORE_PAT);
@@ -408,19 +390,19 @@ TEST_F(memtype, M1_pin_refuses)
 	EXPECT_EQ(-EFAULT, try_ioctl_ptr(fd, SLAT_PIN_MEMTYPE, NULL));
 	for (i = 0; i < 16; i++)
 		if (i != UC && i != WC && i != WT && i != WP && i != WB)
-			EXPECT_EQ(-EINVAL, try_pin(self->vm, GPA, PAGE_SIZE, i));
-	EXPECT_EQ(-EINVAL, try_pin(self->vm, GPA, PAGE_SIZE, SLAT_MEMTYPE_NONE - 1));
-	EXPECT_EQ(-EINVAL, try_pin(self->vm, GPA, 0, WC));
-	EXPECT_EQ(-EINVAL, try_pin(self->vm, GPA + 1, PAGE_SIZE, WC));
-	EXPECT_EQ(-EINVAL, try_pin(self->vm, GPA, PAGE_SIZE - 1, WC));
-	EXPECT_EQ(-EINVAL, try_pin(self->vm, GPA, -GPA, WC));
-	EXPECT_EQ(-EINVAL, try_pin(self->vm, GPA, PAGE_SIZE - GPA, WC));
-	EXPECT_EQ(-EINVAL, try_pin(self->vm, limit, PAGE_SIZE, WC));
-	EXPECT_EQ(-EINVAL, try_pin(self->vm, limit - PAGE_SIZE, 2 * PAGE_SIZE, WC));
-	EXPECT_EQ(-EINVAL, try_pin(self->vm, 0, -PAGE_SIZE, WC));
+			EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, GPA, PAGE_SIZE, i));
+	EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, GPA, PAGE_SIZE, SLAT_MEMTYPE_NONE - 1));
+	EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, GPA, 0, WC));
+	EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, GPA + 1, PAGE_SIZE, WC));
+	EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, GPA, PAGE_SIZE - 1, WC));
+	EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, GPA, -GPA, WC));
+	EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, GPA, PAGE_SIZE - GPA, WC));
+	EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, limit, PAGE_SIZE, WC));
+	EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, limit - PAGE_SIZE, 2 * PAGE_SIZE, WC));
+	EXPECT_EQ(-EINVAL, vm_try_pin(self->vm, 0, -PAGE_SIZE, WC));
 	EXPECT_TYPE(WB, GPA);
-	EXPECT_EQ(0, try_pin(self->vm, limit - PAGE_SIZE, PAGE_SIZE, WC));
-	EXPECT_EQ(0, try_pin(self->vm, 0, limit, SLAT_MEMTYPE_NONE));
+	EXPECT_EQ(0, vm_try_pin(self->vm, limit - PAGE_SIZE, PAGE_SIZE, WC));
+	EXPECT_EQ(0, vm_try_pin(self->vm, 0, limit, SLAT_MEMTYPE_NONE));
 }
 
 TEST_F(memtype, M1_pins_are_limited)
@@ -431,12 +413,12 @@ TEST_F(memtype, M1_pins_are_limited)
 	vm_slot(self->vm, SLOT, 0, GPA, SIZE, self->mem);
 	attach(self->vm, self->vcpu);
 	for (i = 0; i < 512; i++)
-		ASSERT_EQ(0, try_pin(self->vm, GPA + 2 * i * PAGE_SIZE, PAGE_SIZE, WC));
+		ASSERT_EQ(0, vm_try_pin(self->vm, GPA + 2 * i * PAGE_SIZE, PAGE_SIZE, WC));
 	map_all(self->vcpu);
-	EXPECT_EQ(-ENOSPC, try_pin(self->vm, GPA + 2000 * PAGE_SIZE, PAGE_SIZE, WC));
+	EXPECT_EQ(-ENOSPC, vm_try_pin(self->vm, GPA + 2000 * PAGE_SIZE, PAGE_SIZE, WC));
 	EXPECT_TYPE(WB, GPA + 2000 * PAGE_SIZE);
 	EXPECT_TYPE(WC | IPAT, GPA + 1022 * PAGE_SIZE);
-	EXPECT_EQ(0, try_pin(self->vm, GPA, SIZE, SLAT_MEMTYPE_NONE));
+	EXPECT_EQ(0, vm_try_pin(self->vm, GPA, SIZE, SLAT_MEMTYPE_NONE));
 	map_all(self->vcpu);
 	EXPECT_TYPE(WB, GPA + 1022 * PAGE_SIZE);
 }
@@ -457,10 +439,10 @@ TEST_F(memtype, M4_attributes_refuse)
 	bad = good, bad.reserved = 1;
 	EXPECT_EQ(-EINVAL, try_ioctl_ptr(fd, SLAT_SET_ATTRIBUTE, &bad));
 	EXPECT_EQ(-EFAULT, try_ioctl_ptr(fd, SLAT_SET_ATTRIBUTE, NULL));
-	EXPECT_EQ(-EINVAL, set_attribute(self->vm, SLAT_ATTR_NONCOHERENT_DMA, 2));
-	EXPECT_EQ(-EINVAL, set_attribute(self->vm, SLAT_ATTR_CACHE_FLUSH + 1, 1));
+	EXPECT_EQ(-EINVAL, vm_try_attribute(self->vm, SLAT_ATTR_NONCOHERENT_DMA, 2));
+	EXPECT_EQ(-EINVAL, vm_try_attribute(self->vm, SLAT_ATTR_CACHE_FLUSH + 1, 1));
 	drop_capability(CAP_SYS_RAWIO);
-	EXPECT_EQ(-EPERM, set_attribute(self->vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
+	EXPECT_EQ(-EPERM, vm_try_attribute(self->vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
 	EXPECT_TYPE(WB | IPAT, GPA);
 }
 
@@ -491,7 +473,7 @@ TEST(M4_the_guest_writes_its_mtrrs)
 	play_create(&play, NULL, HUGE, 0);
 	guest_enter_c(play.vcpu, guest_mtrr, 0);
 	vcpu_set_msr(play.vcpu, MSR_MTRR_DEF_TYPE, MTRR_E | WB);
-	ASSERT_EQ(0, set_attribute(play.vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
+	ASSERT_EQ(0, vm_try_attribute(play.vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
 	vcpu_await(play.vcpu, 1);
 	EXPECT_EQ(WB, vm_leaf(play.vm, VM_PLAY_GPA).type);
 	vcpu_await(play.vcpu, 2);
@@ -516,11 +498,11 @@ SLOW_TEST(running, M1_pins_under_a_running_guest)
 		SKIP(return, "KVM has no SLAT_PIN_MEMTYPE");
 	watchdog_start(60 * time_scale());
 	play_watch(&play, NULL, HUGE, 0);
-	ASSERT_EQ(0, set_attribute(play.vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
+	ASSERT_EQ(0, vm_try_attribute(play.vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
 	for_rounds (i, 200, 10) {
 		const unsigned int type = i % 2 ? WC : WT;
 
-		ASSERT_EQ(0, try_pin(play.vm, VM_PLAY_GPA, PAGE_SIZE, type));
+		ASSERT_EQ(0, vm_try_pin(play.vm, VM_PLAY_GPA, PAGE_SIZE, type));
 		watch_write(&play.worker, VM_PLAY_GPA, i);
 		ASSERT_EQ(type, vm_leaf(play.vm, VM_PLAY_GPA).type);
 		ASSERT_EQ(i, *(uint64_t *)play.mem);

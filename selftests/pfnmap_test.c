@@ -5,6 +5,7 @@
  * away, and nobody's page structures are changed. slat_bar.ko is the driver.
  */
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -105,11 +106,7 @@ FIXTURE_TEARDOWN(pfnmap)
 
 static void attach(struct vm *vm)
 {
-	struct slat_attribute attr = {
-		.size = sizeof(attr), .attribute = SLAT_ATTR_NONCOHERENT_DMA, .value = 1,
-	};
-
-	must_ioctl(vm->fd, SLAT_SET_ATTRIBUTE, &attr);
+	REQUIRE(!vm_try_attribute(vm, SLAT_ATTR_NONCOHERENT_DMA, 1), "no device");
 }
 
 /* Type and whether the guest's PAT is ignored, by format. */
@@ -157,12 +154,9 @@ TEST_F(pfnmap, M1_memory_has_the_hosts_type_beside_a_device)
 /* The guest's PAT can make it WC, and a pin has no say. */
 TEST_F(pfnmap, M5_devices_memory_is_uc_and_may_be_wc)
 {
-	struct slat_memtype_range range = {
-		.size = sizeof(range), .gpa = GPA, .length = SIZE, .type = WB,
-	};
 	unsigned int i;
 
-	must_ioctl(self->vm->fd, SLAT_PIN_MEMTYPE, &range);
+	ASSERT_EQ(0, vm_try_pin(self->vm, GPA, SIZE, WB));
 	slot_of(self->vm, self->vcpu, bar_map_shared(self->bar, BAR_ROM), 0);
 	for (i = 0; i < BAR_PAGES; i++) {
 		EXPECT_TYPE(UC, false, UC_MINUS, GPA + i * PAGE_SIZE);

@@ -367,6 +367,24 @@ struct slat_leaf_info vm_leaf(struct vm *vm, uint64_t gpa)
 	return info;
 }
 
+int vm_try_attribute(struct vm *vm, uint32_t attribute, uint64_t value)
+{
+	struct slat_attribute attr = {
+		.size = sizeof(attr), .attribute = attribute, .value = value,
+	};
+
+	return try_ioctl_ptr(vm->fd, SLAT_SET_ATTRIBUTE, &attr);
+}
+
+int vm_try_pin(struct vm *vm, uint64_t gpa, uint64_t length, uint32_t type)
+{
+	struct slat_memtype_range range = {
+		.size = sizeof(range), .gpa = gpa, .length = length, .type = type,
+	};
+
+	return try_ioctl_ptr(vm->fd, SLAT_PIN_MEMTYPE, &range);
+}
+
 int vcpu_try_prefault(struct vcpu *vcpu, uint64_t gpa, uint64_t size)
 {
 	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = size };

@@ -123,6 +123,9 @@ void vm_slot(struct vm *vm, uint32_t slot, uint32_t flags, uint64_t gpa,
 void vm_slot_delete(struct vm *vm, uint32_t slot);
 /* What the nested tables map at gpa. */
 struct slat_leaf_info vm_leaf(struct vm *vm, uint64_t gpa);
+/* SLAT_SET_ATTRIBUTE and SLAT_PIN_MEMTYPE. */
+int vm_try_attribute(struct vm *vm, uint32_t attribute, uint64_t value);
+int vm_try_pin(struct vm *vm, uint64_t gpa, uint64_t length, uint32_t type);
 /* Host's pointer to guest RAM. */
 void *vm_ptr(struct vm *vm, uint64_t gpa);
 /* Zeroed pages of RAM for tables and stacks; returns their gpa. */
