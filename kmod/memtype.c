@@ -152,7 +152,7 @@ void slat_memtype_flush_caches(struct slat_vm *vm)
 {
 	const struct slat_memtypes *types = &vm->memtypes;
 
-	/* Once there is such a device, it is before the guest knows of it. */
+	/* Without the lock: a device is attached before the guest can know of it. */
 	if (READ_ONCE(types->noncoherent) || READ_ONCE(types->cache_flush))
 		wbinvd_on_all_cpus();
 }

@@ -31,7 +31,7 @@ struct slat_pfnmap {
  *
  * Context: process, in the VM's mm; may sleep.  mmu->inval_seq was read before.
  * Return: 0; -EFAULT: no such mapping there, a private one, or it does not allow the
- * access; -EAGAIN: it changed meanwhile; -ENOMEM, -EHWPOISON.
+ * access; -EAGAIN: it changed meanwhile; -EINTR: a signal; -ENOMEM.
  */
 int slat_pfnmap_get(unsigned long hva, bool write, struct slat_pfnmap *pfnmap);
 

@@ -271,8 +271,8 @@ struct slat_attribute {
  * On a VM fd.  Of SLAT_ATTR_NONCOHERENT_DMA and SLAT_ATTR_CACHE_FLUSH, either one has
  * the guest decide how its memory is cached, as far as SLAT_PIN_MEMTYPE does not: by its
  * PAT, and by its MTRRs, those of the vCPU that boots.  WBINVD and INVD then flush all
- * CPUs' caches.  Without, memory is WB, and these instructions do nothing.  A change
- * makes all memory be mapped anew.
+ * CPUs' caches.  Without, memory is WB, with EPT whatever the guest's PAT says, and these
+ * instructions do nothing.  A change makes all memory be mapped anew.
  *
  * What is a device's own memory, mapped to the VMM by its driver, is UC to the guest,
  * or WC where its PAT says so, with or without these attributes; UC in a slot with
@@ -313,9 +313,9 @@ struct slat_memtype_range {
  * On a VM fd.  Whatever was pinned in the range before is replaced, also where it is part
  * of a larger range.  It counts for RAM, and while SLAT_SET_ATTRIBUTE gives the guest a
  * say: there the type holds whatever the guest's MTRRs and, with EPT, its PAT are.  With
- * NPT, which cannot ignore the guest's PAT, a guest can still choose a weaker type than
- * a pinned one other than UC.  The range need not be memory, and keeps its type when
- * slots come and go.
+ * NPT, which cannot ignore the guest's PAT, that can still weaken a pinned type other
+ * than UC.  A type that the host's PAT lacks ("nopat") is UC there.  The range need not
+ * be memory, and keeps its type when slots come and go.
  *
  * Return: 0; -EINVAL: alignment, no length, wrap, beyond the CPU's physical addresses or
  * what the tables can hold, no such type; -ENOSPC: more than 512 ranges, of which
