@@ -32,7 +32,8 @@ static void add(struct slat_host_run *run, u64 pfn, bool writable)
 static bool look_large(struct slat_host_run *run, unsigned int level, u64 pfn, unsigned long hva,
 		       bool writable)
 {
-	if (!is_plain(pfn))
+	/* A driver's large mapping may be of frames without page structures, and looks the same. */
+	if (!pfn_valid(pfn) || !is_plain(pfn))
 		return false;
 	run->level = level;
 	add(run, pfn + ((hva >> PAGE_SHIFT) & (slat_span(level) - 1)), writable);
