@@ -179,6 +179,7 @@ TEST_F(pfnmap, M7_lazy_pages_are_entered)
 {
 	slot_of(self->vm, self->vcpu, bar_map_shared(self->bar, BAR_RAM_WB + BAR_LAZY), 0);
 	EXPECT_EQ(1, vm_leaf(self->vm, GPA + SIZE - PAGE_SIZE).level);
+	EXPECT_EQ(RX, vm_leaf(self->vm, GPA + SIZE - PAGE_SIZE).access);
 	EXPECT_EQ(vm_leaf(self->vm, GPA).pfn + 1, vm_leaf(self->vm, GPA + PAGE_SIZE).pfn);
 }
 

@@ -40,8 +40,15 @@ static vm_fault_t bar_fault(struct vm_fault *vmf)
 	return vmf_insert_pfn(vmf->vma, vmf->address, first_pfn(area_of(vmf->vma)) + n);
 }
 
+/* To be asked makes pages be entered read-only, whoever touches them how. */
+static vm_fault_t bar_mkwrite(struct vm_fault *vmf)
+{
+	return 0;
+}
+
 static const struct vm_operations_struct lazy_ops = {
 	.fault = bar_fault,
+	.pfn_mkwrite = bar_mkwrite,
 };
 
 static pgprot_t prot_of(enum bar_area area, pgprot_t prot)

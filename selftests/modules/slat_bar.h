@@ -17,7 +17,10 @@ enum bar_area {
 	BAR_RAM_WC,	/* ... write-combining */
 	BAR_ROM,	/* the firmware below 4G: no RAM, UC- */
 	BAR_AREAS,
-	/* Added to an area: all but the first page are entered when they are touched. */
+	/*
+	 * Added to an area: all but the first page are entered when they are touched,
+	 * and made writable when they are written.
+	 */
 	BAR_LAZY = 8,
 };
 
