@@ -49,7 +49,7 @@ static unsigned int leaf_level(const struct step *step)
 
 	while (level > 1 && !fits(step->slot, step->gfn, level))
 		level--;
-	return slat_memtype_level(vm, step->slot, step->gfn, level);
+	return level > 1 ? slat_memtype_level(vm, step->slot, step->gfn, level) : 1;
 }
 
 static unsigned int slot_rights(const struct slat_slot *slot)

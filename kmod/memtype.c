@@ -59,17 +59,24 @@ static unsigned int decide(const struct slat_memtypes *types, struct slat_memtyp
 	return slat_memtype_decide(in);
 }
 
+static noinline unsigned int work_out(struct slat_vm *vm, const struct slat_slot *slot, u64 gfn,
+				      const struct slat_pfnmap *pfnmap)
+{
+	struct slat_memtype_input in = input(vm, slot, pfnmap);
+	u64 last;
+
+	return is_open(&vm->memtypes) ? decide(&vm->memtypes, &in, gfn, &last) :
+					slat_memtype_decide(&in);
+}
+
 unsigned int slat_memtype(struct slat_vm *vm, const struct slat_slot *slot, u64 gfn,
 			  const struct slat_pfnmap *pfnmap)
 {
-	struct slat_memtype_input in = input(vm, slot, pfnmap);
-	const unsigned int no_page = pfnmap ? SLAT_MT_NO_PAGE : 0;
-	u64 last;
-
 	slat_rwlock_assert_held(&vm->mmu.lock);
-	if (!is_open(&vm->memtypes))
-		return slat_memtype_decide(&in) | no_page;
-	return decide(&vm->memtypes, &in, gfn, &last) | no_page;
+	/* What nearly every fault asks for. */
+	if (!pfnmap && !is_open(&vm->memtypes))
+		return vm->memtypes.ram;
+	return work_out(vm, slot, gfn, pfnmap) | (pfnmap ? SLAT_MT_NO_PAGE : 0);
 }
 
 static bool is_uniform(const struct slat_memtypes *types, struct slat_memtype_input *in,
@@ -84,15 +91,11 @@ static bool is_uniform(const struct slat_memtypes *types, struct slat_memtype_in
 	return true;
 }
 
-unsigned int slat_memtype_level(struct slat_vm *vm, const struct slat_slot *slot, u64 gfn,
-				unsigned int level)
+static noinline unsigned int uniform_level(struct slat_vm *vm, const struct slat_slot *slot,
+					   u64 gfn, unsigned int level)
 {
-	struct slat_memtype_input in;
+	struct slat_memtype_input in = input(vm, slot, NULL);
 
-	slat_rwlock_assert_held(&vm->mmu.lock);
-	if (!is_open(&vm->memtypes))
-		return level;
-	in = input(vm, slot, NULL);
 	for (; level > 1; level--) {
 		const u64 offsets = slat_span(level) - 1;
 
@@ -100,6 +103,13 @@ unsigned int slat_memtype_level(struct slat_vm *vm, const struct slat_slot *slot
 			break;
 	}
 	return level;
+}
+
+unsigned int slat_memtype_level(struct slat_vm *vm, const struct slat_slot *slot, u64 gfn,
+				unsigned int level)
+{
+	slat_rwlock_assert_held(&vm->mmu.lock);
+	return is_open(&vm->memtypes) ? uniform_level(vm, slot, gfn, level) : level;
 }
 
 /* Drop the leaves of a range: faults bring them back with the types of today. */
@@ -211,8 +221,12 @@ int slat_memtype_pin(struct slat_vm *vm, u64 first, u64 last, unsigned int type)
 
 void slat_memtypes_init(struct slat_vm *vm)
 {
+	const struct slat_slot any = { };
+	const struct slat_memtype_input in = input(vm, &any, NULL);
+
 	vm->memtypes.mtrrs = no_mtrrs;
 	vm->memtypes.pins.tree = RB_ROOT_CACHED;
+	vm->memtypes.ram = slat_memtype_decide(&in);
 }
 
 void slat_memtypes_destroy(struct slat_vm *vm)

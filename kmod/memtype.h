@@ -61,6 +61,7 @@ unsigned int slat_mtrrs_type(const struct slat_mtrrs *mtrrs, u64 gfn, u64 *last)
  * @cache_flush: likewise
  * @mtrrs:	those of the vCPU that boots, as far as its CPUID has them
  * @pins:	what the VMM has pinned; changed under slots_lock as well
+ * @ram:	the type of all RAM while none of these has a say; never changes
  *
  * Written with mmu->lock held for write, read with it held.
  *
@@ -75,6 +76,7 @@ struct slat_memtypes {
 	bool cache_flush;
 	struct slat_mtrrs mtrrs;
 	struct slat_pins pins;
+	unsigned int ram;
 };
 
 /** slat_memtypes_init() - of a VM without devices and vCPUs. */
