@@ -12,10 +12,6 @@
 
 SLOW_TESTS(thp);
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
-
 #define ROUNDS		40
 
 /* Does a huge page of the host map this address? In kB. */

@@ -14,10 +14,6 @@
 
 #include "guest.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
-
 #define CPUID_ENTRIES	256
 
 void test_die(const char *file, int line, const char *cond,

@@ -17,6 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 #define PAGE_SIZE	4096ul
 #define MIB		(1024ul * 1024)
 #define HUGE		(2 * MIB)
