@@ -167,6 +167,7 @@ struct slat_zap {
  * struct slat_leaf - what a tree says of a gfn
  * @pfn:	host frame of the gfn itself, also within a larger leaf
  * @level:	of the leaf; 0 when there is none
+ * @entry_level: of the entry that says so, whose whole span is alike
  * @rights:	of the leaf
  * @type:	of the leaf, as fmt(type)() has it
  * @accessed:	A bit
@@ -176,6 +177,7 @@ struct slat_zap {
 struct slat_leaf {
 	u64 pfn;
 	unsigned int level;
+	unsigned int entry_level;
 	unsigned int rights;
 	unsigned int type;
 	bool accessed;

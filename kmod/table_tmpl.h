@@ -434,7 +434,10 @@ static void table_read(struct slat_root *root, u64 gfn, struct slat_leaf *leaf)
 			break;
 		table = child_of(entry, table->level);
 	}
-	*leaf = (struct slat_leaf) { .suppress_ve = fmt(is_ve_suppressed)(entry) };
+	*leaf = (struct slat_leaf) {
+		.entry_level = table->level,
+		.suppress_ve = fmt(is_ve_suppressed)(entry),
+	};
 	if (!fmt(is_leaf)(entry, table->level))
 		return;
 	leaf->level = table->level;
