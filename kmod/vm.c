@@ -10,6 +10,7 @@
 #include <uapi/linux/slat.h>
 
 #include "flush_check.h"
+#include "debugfs.h"
 #include "hw.h"
 #include "ioevent.h"
 #include "vcpu.h"
@@ -286,6 +287,7 @@ struct slat_vm *slat_vm_create(const struct slat_table_ops *ops)
 	if (ret)
 		goto err_hw;
 	mmgrab(vm->mm);
+	slat_vm_debugfs_create(vm);
 	return vm;
 
 err_hw:
@@ -306,6 +308,7 @@ static void destroy(struct slat_vm *vm)
 	struct slat_vcpu *vcpu;
 	unsigned long id;
 
+	slat_vm_debugfs_remove(vm);
 	/* While the notifier still vouches for the pages that the leaves map. */
 	slat_gather_init(&gather, &vm->mmu);
 	slat_view_zap(&vm->base, 0, last, true, true, &gather);

@@ -14,6 +14,7 @@
 #include "table.h"
 #include "view.h"
 
+struct dentry;
 struct slat_msr_filter;
 struct slat_vcpu;
 struct slat_stats;
@@ -50,6 +51,7 @@ struct slat_stats;
  * @user_msrs:	failed accesses that the VMM wants to see, KVM_MSR_EXIT_REASON_*
  * @tsc:	how the vCPUs' TSCs agree
  * @flushes:	counted by slat_gather_finish()
+ * @debugfs:	its directory, or an error pointer
  */
 struct slat_vm {
 	refcount_t users;
@@ -82,6 +84,7 @@ struct slat_vm {
 	u32 user_msrs;
 	struct slat_tsc tsc;
 	atomic64_t flushes;
+	struct dentry *debugfs;
 };
 
 /**
