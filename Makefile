@@ -6,6 +6,8 @@ KERNEL ?= 6.1
 # The kernel to build for and install under: by default the running one's
 # build tree, if there is one
 KDIR ?= $(wildcard /lib/modules/$(shell uname -r)/build)
+# The test machine: qemu or bochs (scripts/boot.sh)
+MACHINE ?= qemu
 # Names of tests to run, all if empty
 TEST ?=
 
@@ -31,8 +33,8 @@ demo:
 	@scripts/demo.sh $(KERNEL)
 
 check:
-	@scripts/packages.sh module test machine
-	@scripts/run-tests.sh $(KERNEL) $(TEST)
+	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE))
+	@MACHINE=$(MACHINE) scripts/run-tests.sh $(KERNEL) $(TEST)
 
 unit:
 	@scripts/packages.sh test
@@ -85,7 +87,7 @@ help:
 ##                         or, if its build tree is not there, for the test machine
 ## make module KERNEL=K    build it for the test machine, warnings being errors
 ## make demo               boot the test machine and show slat at work in it
-## make check [KERNEL=K] [TEST="a_test b_test"]
+## make check [KERNEL=K] [TEST="a_test b_test"] [MACHINE=M]
 ##                         build with all warnings, run unit tests and kselftests
 ## make unit               only the unit tests
 ## make check-kvm-selftests [TEST="rseq_test"]
@@ -98,5 +100,6 @@ help:
 ## make uninstall
 ## make clean
 ##
+## M is qemu (default): SVM in QEMU; or bochs: VT-x in Bochs.
 ## K is 6.1 (default), 6.12, debug or fast. Downloads and kernels are kept in
 ## SLAT_CACHE, by default ~/.cache/slat.

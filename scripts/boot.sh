@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# boot.sh [options] SCRIPT: boots a test machine with AMD-V (emulated by QEMU, no
+# boot.sh [options] SCRIPT: boots a test machine with AMD-V or VT-x (emulated, no
 # hardware needed), loads slat and runs SCRIPT (busybox sh) as root in it.
 #
+#  -M MACHINE qemu (default): AMD-V; bochs: VT-x
 #  -K KERNEL  6.1 (default), 6.12, debug, fast: see kernel.sh
 #  -k MODULE  the slat.ko to load; default build/KERNEL/slat.ko if there
 #  -n         do not load it
 #  -d FOLDER  copied over the machine's root; may repeat, later ones win
-#  -c CPU     default max: 5-level tables; max,-la57: 4; max,-svm: no AMD-V
+#  -c CPU     default max: 5-level tables; max,-la57: 4; max,-svm: no AMD-V.
+#             For Bochs, another model of its CPUs
 #  -s CPUS    default 2               -m MEMORY  default 2G
 #  -r         real parallelism (MTTCG). Hold KVM's or slat's preempt notifier key
 #             on with an idle VM first, else text patching can hang the machine
@@ -15,7 +17,7 @@
 #  -t SECS    time limit, default 300
 #  -l         look for memory leaks at the end (debug kernel): takes a minute
 #  -a ARGS    for the kernel command line, see guest/init; may repeat
-#  -q ARGS    for QEMU; may repeat
+#  -q ARGS    for QEMU; may repeat. Bochs takes neither these, nor -r and -i
 #  -L FILE    keep the console log there
 #  -v         print the console log on stderr
 #
@@ -26,10 +28,11 @@
 . "$(dirname "$0")/lib.sh"
 again=("$0" "$@")
 
-kernel=6.1 module='' load=1 overlays=() cpu='' cpus=2 memory=2G accel=tcg,tb-size=512,thread=single
+machine=qemu kernel=6.1 module='' load=1 overlays=() cpu='' cpus=2 memory=2G accel=tcg,tb-size=512,thread=single
 icount=() limit=300 append='' extra='' keep='' verbose='' leaks=off
-while getopts K:k:nd:c:s:m:rit:la:q:L:v o; do
+while getopts M:K:k:nd:c:s:m:rit:la:q:L:v o; do
 	case $o in
+	M) machine=$OPTARG ;;
 	K) kernel=$OPTARG ;;
 	k) module=$OPTARG ;;
 	n) load=0 ;;
@@ -58,6 +61,11 @@ done
 shift $((OPTIND - 1))
 [ $# = 1 ] || usage
 [ -r "$1" ] || die "no script $1"
+case $machine in
+qemu) ;;
+bochs) [ "$accel$extra" = tcg,tb-size=512,thread=single ] || die "an option that Bochs does not take" ;;
+*) usage ;;
+esac
 
 kernel_dir=$("$scripts/kernel.sh" "$kernel")
 release=$(cat "$kernel_dir/release")
@@ -102,23 +110,33 @@ for d in "$run/root" "${overlays[@]}" "$run/top"; do
 	pack "$d"
 done > "$run/initrd"
 
-# An oops must end the run: what comes after it proves nothing. The kernel must not
-# use cmpxchg16b: QEMU 7.2 derives the other flags from stale state, which may set
-# the trap flag or turn interrupts off, and 6.12 mostly does not survive its boot.
-args=(-accel "$accel" "${icount[@]}" -cpu "${cpu:-max}" -smp "$cpus" -m "$memory"
-	-nodefaults -no-user-config -display none -no-reboot -monitor none
-	-serial "file:$run/console" -serial stdio
-	-kernel "$kernel_dir/vmlinuz" -initrd "$run/initrd"
-	-append "console=ttyS0,115200 panic=-1 oops=panic softlockup_panic=1 reboot=t tsc=reliable no_timer_check
-cryptomgr.notests random.trust_cpu=on mitigations=off clearcpuid=cx16 suspend.pm_test_delay=1 kmemleak=$leaks run.load=$load$append")
+# An oops must end the run: what comes after it proves nothing.
+args="console=ttyS0,115200 panic=-1 oops=panic softlockup_panic=1 tsc=reliable cryptomgr.notests random.trust_cpu=on
+mitigations=off suspend.pm_test_delay=1 kmemleak=$leaks run.load=$load$append"
+args=${args//$'\n'/ }
+
+# The kernel must not use cmpxchg16b: QEMU 7.2 derives the other flags from stale
+# state, which may set the trap flag or turn interrupts off, and 6.12 mostly does not
+# survive its boot.
+start_qemu() {
+	# shellcheck disable=SC2086
+	timeout --foreground -k 5 "$limit" qemu-system-x86_64 -accel "$accel" "${icount[@]}" -cpu "${cpu:-max}" \
+		-smp "$cpus" -m "$memory" -nodefaults -no-user-config -display none -no-reboot -monitor none \
+		-serial "file:$run/console" -serial stdio -kernel "$kernel_dir/vmlinuz" -initrd "$run/initrd" \
+		-append "$args reboot=t no_timer_check clearcpuid=cx16" $extra < /dev/null
+}
+
+start_bochs() {
+	"$scripts/bochs.sh" "$run" "${cpu:-corei7_skylake_x}" "$cpus" "$memory" "$limit" "$kernel_dir/vmlinuz" "$args"
+}
+
 set +e
-# shellcheck disable=SC2086
 {
-	timeout --foreground -k 5 "$limit" qemu-system-x86_64 "${args[@]//$'\n'/ }" $extra < /dev/null 2> "$run/qemu"
-	echo "QEMU ended with status $?" >> "$run/qemu"
+	"start_$machine" 2> "$run/emulator"
+	echo "the emulator ended with status $?" >> "$run/emulator"
 } | tr -d '\r' | tee "$run/out" | grep --line-buffered -av '^@@'
 set -e
-grep -v -e "TCG doesn't support requested feature" -e 'status 0$' "$run/qemu" | sed 's/^/qemu: /' | head -n 20 >&2 || true
+grep -v -e "TCG doesn't support requested feature" -e 'status 0$' "$run/emulator" | sed 's/^/emulator: /' | head -n 20 >&2 || true
 
 # The kernel complained before slat was there, so that no test has run.
 if grep -qx '@@AGAIN' "$run/out" && [ "${BOOT_TRIES:=1}" -lt 3 ]; then
@@ -135,7 +153,7 @@ splats=$("$scripts/check-splats.sh" "$run/console") || {
 }
 if [ -z "$rc" ]; then
 	rc=125
-	! grep -q 'status 124$' "$run/qemu" || { rc=124; say "time limit of $limit s"; }
+	! grep -q 'status 124$' "$run/emulator" || { rc=124; say "time limit of $limit s"; }
 fi
 
 rm -rf "$run"/{root,top,initrd}

@@ -6,6 +6,7 @@
 #  module   the module
 #  test     it with all checks, unit tests and kselftests
 #  machine  the test machine
+#  bochs    the one with VT-x
 #  kernel   a kernel of our own
 
 . "$(dirname "$0")/lib.sh"
@@ -27,6 +28,7 @@ for set; do
 	module) need gcc make rsync kmod libelf1 ;;
 	test) need gcc-12 libc6-dev binutils sparse python3-minimal xz-utils ;;
 	machine) need qemu-system-x86 busybox-static cpio kmod binutils ;;
+	bochs) need bochs bochsbios vgabios xorriso isolinux syslinux-common ;;
 	kernel) need gcc libc6-dev make bc bison flex libelf-dev libssl-dev perl kmod lz4 xz-utils ;;
 	*) usage ;;
 	esac

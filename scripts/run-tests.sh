@@ -8,11 +8,13 @@
 #
 #  NAME [boot.sh option...]: TEST...
 #
-# In options, @checked stands for a slat.ko that checks its flushes (module.sh).
+# A machine with an option that only QEMU takes is left out elsewhere, and its tests
+# count as skipped. In options, @checked stands for a slat.ko that checks its flushes (module.sh).
 # Tests that are on no line run in the machine "default", which may have a line.
 #
 # The console logs are left in build/log. Environment:
 #
+#  MACHINE   of boot.sh, default qemu
 #  UNIT=no   leaves the unit tests out
 #  LEAKS=1   looks for memory leaks on the debug kernel even if TESTs are named
 
@@ -24,12 +26,14 @@ shift
 chosen=("$@")
 machines=$top/selftests/machines.txt
 jobs=${JOBS:-$(nproc)}
+emulator=${MACHINE:-qemu}
 
 # Time limits are for tests that hang, not for slow computers; the debug kernel is
 # several times slower still.
 limit=1200 scale=3 leaks=''
+[ "$emulator" = qemu ] || limit=3600 scale=20
 if [ "$kernel" = debug ]; then
-	limit=3000 scale=10
+	limit=$((limit * 5 / 2)) scale=$((scale * 10 / 3))
 	# A minute for each machine, so only where most tests run.
 	if [ ${#chosen[@]} = 0 ] || [ -n "${LEAKS:-}" ]; then
 		leaks=-l
@@ -87,7 +91,7 @@ start() {
 	done
 	printf 'export SLAT_TIME_SCALE=%s\n/tests/run_kselftest.sh\n' "$scale" > "$work/$name.sh"
 	# shellcheck disable=SC2086
-	"$scripts/boot.sh" -K "$kernel" -k "$work/slat.ko" -t $limit -d "$root" -d "$work/modules" \
+	"$scripts/boot.sh" -M "$emulator" -K "$kernel" -k "$work/slat.ko" -t $limit -d "$root" -d "$work/modules" \
 		-L "$build/log/$kernel.$name" $options "$work/$name.sh" 2> "$work/$name.err" | tap "$@" && rc=0 || rc=${PIPESTATUS[0]}
 	cat "$work/$name.err"
 	case $rc in
@@ -102,6 +106,11 @@ start() {
 # wanted TEST: whether it was asked for
 wanted() {
 	[ ${#chosen[@]} = 0 ] || case " ${chosen[*]} " in *" $1 "*) ;; *) return 1 ;; esac
+}
+
+# elsewhere "OPTIONS": whether this is another emulator than they are for
+elsewhere() {
+	[ "$emulator" != qemu ] && [[ " $1 " =~ \ -[rqci]\  ]]
 }
 
 # queue NAME "OPTIONS" TEST...: starts a machine when a processor is free
@@ -119,7 +128,7 @@ checked_module() {
 }
 
 machine_tests() {
-	local name options tests test shards i elsewhere=' ' default_options='' default=() queued=()
+	local name options tests test shards i placed=' ' default_options='' default=() queued=()
 	mapfile -t all < <(sed 's/^slat://' "$work/install/kselftest-list.txt")
 	while IFS=: read -r name tests; do
 		read -r name options <<< "$name"
@@ -127,11 +136,18 @@ machine_tests() {
 			default_options=$options
 			continue
 		fi
-		elsewhere+="$tests "
+		placed+="$tests "
 		queued=()
 		for test in $tests; do
 			! wanted "$test" || queued+=("$test")
 		done
+		if elsewhere "$options"; then
+			for test in "${queued[@]}"; do
+				echo "skip   $test: machine $name is QEMU's"
+				echo "skip $test" >> "$results"
+			done
+			continue
+		fi
 		case ${#queued[@]}$options in
 		0*) ;;
 		*@checked*) checked_module && options=${options//@checked/$work/checked.ko} || queued=() ;;
@@ -140,7 +156,7 @@ machine_tests() {
 	done < <([ ! -e "$machines" ] || sed 's/#.*//; /^[[:space:]]*$/d' "$machines")
 
 	for test in "${all[@]}"; do
-		case $elsewhere in *" $test "*) continue ;; esac
+		case $placed in *" $test "*) continue ;; esac
 		! wanted "$test" || default+=("$test")
 	done
 	# A machine keeps one processor busy: share the tests out if there are many.
