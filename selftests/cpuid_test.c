@@ -278,15 +278,10 @@ TEST_F(cpuid, hypervisor)
 /* A guest that knows KVM by its signature asks for what it may not have. */
 static void guest_hypercalls(uint64_t unused)
 {
-	int64_t ret, nr;
+	uint64_t nr;
 
-	for (nr = 0; nr < 20; nr++) {
-		asm volatile("vmmcall"
-			     : "=a"(ret)
-			     : "a"(nr), "b"(0), "c"(0), "d"(0), "S"(0)
-			     : "memory");
-		guest_report(nr, ret);
-	}
+	for (nr = 0; nr < 20; nr++)
+		guest_report(nr, guest_hypercall(nr, 0, 0, 0));
 }
 
 TEST_F(cpuid, no_hypercalls)

@@ -165,6 +165,15 @@ static void enter_with_ebx(struct vcpu *vcpu, uint64_t ebx)
 	vcpu_set_regs(vcpu, &regs);
 }
 
+/* CPUs may keep what CR3 points to, with PAE, until it is loaded again. */
+static void reload_cr3(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+
+	vcpu_get_sregs(vcpu, &sregs);
+	vcpu_set_sregs(vcpu, &sregs);
+}
+
 TEST_F(paged, page_fault)
 {
 	const uint32_t gva = 0x50000123;
@@ -178,6 +187,7 @@ TEST_F(paged, page_fault)
 	EXPECT_EQ(gva, vcpu_await(self->vcpu, 5));
 	/* Map it read-only: another fault; writable: the write goes on. */
 	vm_map(self->vm, gva & ~0xfff, VM_DATA_GPA, PAGE_SIZE, PT_PRESENT);
+	reload_cr3(self->vcpu);
 	EXPECT_EQ(PF_PRESENT | PF_WRITE, vcpu_await(self->vcpu, 4));
 	EXPECT_EQ(gva, vcpu_await(self->vcpu, 5));
 	vm_map(self->vm, gva & ~0xfff, VM_DATA_GPA, PAGE_SIZE, PT_ALL);

@@ -219,23 +219,19 @@ TEST_F(doorbell, refusals)
 
 #define KVM_HC_MAP_GPA_RANGE	12
 
-static uint64_t guest_vmmcall(uint64_t nr, uint64_t gpa, uint64_t pages)
+static uint64_t guest_map_gpa_range(uint64_t gpa, uint64_t pages)
 {
-	uint64_t result;
-
-	asm volatile("vmmcall" : "=a"(result)
-		     : "a"(nr), "b"(gpa), "c"(pages), "d"(0x10ul) : "memory");
-	return result;
+	return guest_hypercall(KVM_HC_MAP_GPA_RANGE, gpa, pages, 0x10);
 }
 
 static void guest_calls(uint64_t unused)
 {
-	guest_report(1, guest_vmmcall(KVM_HC_MAP_GPA_RANGE, 0x1000, 2));
-	guest_report(2, guest_vmmcall(KVM_HC_MAP_GPA_RANGE, 0x1000, 2));
-	guest_report(3, guest_vmmcall(KVM_HC_MAP_GPA_RANGE, 0x1001, 2));
-	guest_report(4, guest_vmmcall(KVM_HC_MAP_GPA_RANGE, 0x1000, 0));
-	guest_report(5, guest_vmmcall(KVM_HC_MAP_GPA_RANGE, 0x1000, -1ul));
-	guest_report(6, guest_vmmcall(77, 0, 0));
+	guest_report(1, guest_map_gpa_range(0x1000, 2));
+	guest_report(2, guest_map_gpa_range(0x1000, 2));
+	guest_report(3, guest_map_gpa_range(0x1001, 2));
+	guest_report(4, guest_map_gpa_range(0x1000, 0));
+	guest_report(5, guest_map_gpa_range(0x1000, -1ul));
+	guest_report(6, guest_hypercall(77, 0, 0, 0x10));
 }
 
 TEST_F(doorbell, hypercall)

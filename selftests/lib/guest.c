@@ -6,6 +6,16 @@
 
 extern const char __executable_start[], _end[];
 
+int guest_has_vmcall;
+
+static void __attribute__((constructor)) find_hypercall(void)
+{
+	uint32_t eax = 0, ebx, ecx = 0, edx;
+
+	asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	guest_has_vmcall = ebx != 0x68747541;	/* "Auth", of AuthenticAMD */
+}
+
 /* --- the guest's page tables */
 
 static const struct geometry {

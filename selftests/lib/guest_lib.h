@@ -223,4 +223,21 @@ static inline void guest_invlpg(const void *address)
 #define READ_ONCE(x)	(*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, val)	(*(volatile typeof(x) *)&(x) = (val))
 
+/* The CPU is not AMD's; set before main(), so that each guest has it. */
+extern int guest_has_vmcall;
+
+/* The hypercall with KVM's conventions, by the instruction that the CPU has. */
+static inline uint64_t guest_hypercall(uint64_t nr, uint64_t b, uint64_t c, uint64_t d)
+{
+	uint64_t result;
+
+	if (guest_has_vmcall)
+		asm volatile("vmcall" : "=a"(result) : "a"(nr), "b"(b), "c"(c), "d"(d), "S"(0ul)
+			     : "memory");
+	else
+		asm volatile("vmmcall" : "=a"(result) : "a"(nr), "b"(b), "c"(c), "d"(d), "S"(0ul)
+			     : "memory");
+	return result;
+}
+
 #endif
