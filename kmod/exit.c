@@ -68,6 +68,30 @@ static int do_xsetbv(struct slat_vcpu *vcpu)
 	return 0;
 }
 
+/* What the CPU would check. */
+static bool cr0_valid(const struct slat_mode *mode, u64 cr0)
+{
+	if (cr0 >> 32 || ((cr0 & X86_CR0_NW) && !(cr0 & X86_CR0_CD)))
+		return false;
+	if (cr0 & X86_CR0_PG)
+		return (cr0 & X86_CR0_PE) &&
+		       ((mode->cr0 & X86_CR0_PG) || !(mode->efer & EFER_LME) ||
+			((mode->cr4 & X86_CR4_PAE) && !mode->cs_l));
+	return !mode->cs_l && !(mode->cr4 & X86_CR4_PCIDE);
+}
+
+static int do_cr0(struct slat_vcpu *vcpu, const struct slat_insn *insn)
+{
+	u64 value = vcpu->gpr[insn->rm];
+
+	if (insn->opsize == 4)
+		value = (u32)value;
+	if (!cr0_valid(&vcpu->mode, value))
+		return -EPERM;
+	slat_hw->set_cr0(vcpu, value);
+	return 0;
+}
+
 static int do_cr4(struct slat_vcpu *vcpu, const struct slat_insn *insn)
 {
 	const u64 value = vcpu->gpr[insn->rm];
@@ -94,6 +118,10 @@ static int do_cr8(struct slat_vcpu *vcpu, const struct slat_insn *insn)
 {
 	const u64 value = vcpu->gpr[insn->rm];
 
+	if (!(insn->flags & SLAT_INSN_REG_DST)) {
+		vcpu->gpr[insn->rm] = vcpu->cr8;
+		return 0;
+	}
 	if (value > SLAT_CR8_MAX)
 		return -EPERM;
 	slat_hw->set_cr8(vcpu, value);
@@ -139,6 +167,19 @@ static noinline int mov_dr(struct slat_vcpu *vcpu)
 	return 1;
 }
 
+static int do_cr(struct slat_vcpu *vcpu, const struct slat_exit *exit,
+		 const struct slat_insn *insn)
+{
+	switch (exit->reason) {
+	case SLAT_EXIT_CR0:
+		return do_cr0(vcpu, insn);
+	case SLAT_EXIT_CR4:
+		return do_cr4(vcpu, insn);
+	default:
+		return do_cr8(vcpu, insn);
+	}
+}
+
 /* Apart, so that other instructions need no room for a decoded one. */
 static noinline int mov_cr(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 {
@@ -148,7 +189,7 @@ static noinline int mov_cr(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 
 	if (!decode(vcpu, &insn, &ret))
 		return ret;
-	if (exit->reason == SLAT_EXIT_CR4 ? do_cr4(vcpu, &insn) : do_cr8(vcpu, &insn))
+	if (do_cr(vcpu, exit, &insn))
 		return inject(vcpu, X86_TRAP_GP, true);
 	slat_vcpu_skip(vcpu, vcpu->rip + insn.len);
 	if (vcpu->cr8 >= old_cr8)
@@ -282,6 +323,7 @@ int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 		return 1;
 	case SLAT_EXIT_DEBUG:
 		return slat_debug_exit(vcpu, exit);
+	case SLAT_EXIT_CR0:
 	case SLAT_EXIT_CR4:
 	case SLAT_EXIT_CR8:
 		return mov_cr(vcpu, exit);
@@ -295,6 +337,9 @@ int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 		return shutdown(vcpu);
 	case SLAT_EXIT_INVALID:
 		return fail_entry(vcpu, exit);
+	case SLAT_EXIT_AWAY:
+		slat_hw->fetch(vcpu);
+		return 1;
 	case SLAT_EXIT_UNKNOWN:
 		return unknown(vcpu, exit);
 	default:

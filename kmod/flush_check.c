@@ -60,6 +60,11 @@ void slat_flush_note_all(void)
 	memset(__this_cpu_read(books), 0, nr_tags * sizeof(struct book));
 }
 
+void slat_flush_note_tag(u32 tag)
+{
+	__this_cpu_read(books)[tag] = (struct book) {};
+}
+
 bool slat_flush_note(u32 tag, const struct slat_vcpu *vcpu, u64 gen)
 {
 	struct book *book = &__this_cpu_read(books)[tag];

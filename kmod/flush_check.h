@@ -22,7 +22,7 @@ struct slat_vm;
 /* What a test can have left out, once. */
 enum slat_flush_omission {
 	SLAT_OMIT_ENTRY,	/* the flush at an entry */
-	SLAT_OMIT_TAG,		/* to take another tag with it */
+	SLAT_OMIT_TAG,		/* to take another tag with it, or to empty the same */
 	SLAT_OMIT_KICK,		/* to stop the vCPUs after a cut */
 	SLAT_NR_OMISSIONS
 };
@@ -47,6 +47,9 @@ bool slat_flush_omit(enum slat_flush_omission what);
  * Context: as slat_hw.run, for all the next ones, too.
  */
 void slat_flush_note_all(void);
+
+/** slat_flush_note_tag() - likewise none under @tag */
+void slat_flush_note_tag(u32 tag);
 
 /**
  * slat_flush_note() - under @tag, this CPU will hold @vcpu's, of @gen or younger
@@ -80,6 +83,7 @@ static inline void slat_flush_check_exit(void) { }
 static inline void slat_flush_debugfs(void) { }
 static inline bool slat_flush_omit(enum slat_flush_omission what) { return false; }
 static inline void slat_flush_note_all(void) { }
+static inline void slat_flush_note_tag(u32 tag) { }
 static inline bool slat_flush_note(u32 tag, const struct slat_vcpu *vcpu, u64 gen)
 {
 	return true;

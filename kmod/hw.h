@@ -22,8 +22,9 @@ enum slat_exit_reason {
 	SLAT_EXIT_HLT,
 	SLAT_EXIT_HYPERCALL,
 	SLAT_EXIT_XSETBV,
+	SLAT_EXIT_CR0,		/* MOV to CR0 */
 	SLAT_EXIT_CR4,		/* MOV to or from CR4 */
-	SLAT_EXIT_CR8,		/* MOV to CR8 */
+	SLAT_EXIT_CR8,		/* MOV to or from CR8 */
 	SLAT_EXIT_CACHE,	/* WBINVD or INVD */
 	SLAT_EXIT_SKIP,		/* an instruction that does nothing here */
 	SLAT_EXIT_UD,		/* an instruction that the guest does not have */
@@ -34,6 +35,7 @@ enum slat_exit_reason {
 	SLAT_EXIT_MWAIT,	/* or MONITOR */
 	SLAT_EXIT_SHUTDOWN,
 	SLAT_EXIT_INVALID,	/* the CPU refused the guest state */
+	SLAT_EXIT_AWAY,		/* not entered: another CPU holds the vCPU's state */
 	SLAT_EXIT_UNKNOWN,
 };
 
@@ -127,9 +129,11 @@ struct slat_mode {
  * @run:	Enter the guest once, after dropping what this CPU holds for the vCPU in
  *		translations of before @gen; fill in vcpu->exit.
  *		Context: interrupts off, CPU enabled.
+ * @fetch:	After SLAT_EXIT_AWAY: have that CPU give it up.  Context: process
  * @get_segment: by enum slat_insn_seg of emulate.h
  * @get_sregs:	all but apic_base and interrupt_bitmap
  * @set_sregs:	likewise; already checked
+ * @set_cr0:	after SLAT_EXIT_CR0, already checked
  * @set_cr4:	already checked
  * @get_msr:	Return: 0, or -ENOENT for an MSR that is not kept here
  * @set_msr:	already checked.  Return: likewise
@@ -155,10 +159,12 @@ struct slat_hw {
 
 	void (*follow_limits)(struct slat_vcpu *vcpu);
 	void (*run)(struct slat_vcpu *vcpu, u64 gen);
+	void (*fetch)(struct slat_vcpu *vcpu);
 
 	void (*get_segment)(struct slat_vcpu *vcpu, struct kvm_segment *seg, unsigned int nr);
 	void (*get_sregs)(struct slat_vcpu *vcpu, struct kvm_sregs *sregs);
 	void (*set_sregs)(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs);
+	void (*set_cr0)(struct slat_vcpu *vcpu, u64 cr0);
 	void (*set_cr4)(struct slat_vcpu *vcpu, u64 cr4);
 	int (*get_msr)(struct slat_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct slat_vcpu *vcpu, u32 index, u64 value);
@@ -171,6 +177,7 @@ struct slat_hw {
 };
 
 extern const struct slat_hw slat_svm;
+extern const struct slat_hw slat_vmx;
 
 /*
  * The one in use, the levels its tables have here, and those of leaves; the memory types
