@@ -15,6 +15,7 @@
 #include <linux/eventfd.h>
 #include <linux/sched/signal.h>
 #include <asm/fpu/api.h>
+#include <asm/intel_pt.h>
 #include <asm/mce.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor.h>
@@ -141,6 +142,24 @@ struct slat_pte {
  * Context: mmap_lock held.  Return: 0, or an errno: nothing is there.
  */
 int slat_pte_read(struct vm_area_struct *vma, unsigned long hva, struct slat_pte *pte);
+
+/* Are the host's events delivered in the way of FRED, without a table of gates? */
+static inline bool slat_has_fred(void)
+{
+#ifdef X86_FEATURE_FRED
+	return cpu_feature_enabled(X86_FEATURE_FRED);
+#else
+	return false;
+#endif
+}
+
+/* Some CPUs cannot trace (Intel PT) while VMX is on. */
+static inline void slat_trace_pauses(bool on)
+{
+#ifdef CONFIG_CPU_SUP_INTEL
+	intel_pt_handle_vmx(on);
+#endif
+}
 
 /* What the guest taught the branch predictor must not steer the VMM (VMSCAPE). */
 static inline void slat_ibpb_on_return(void)

@@ -190,7 +190,7 @@ static int __init slat_init(void)
 	int ret;
 
 	slat_locks_init();
-	slat_hw = &slat_svm;
+	slat_hw = boot_cpu_has(X86_FEATURE_VMX) ? &slat_vmx : &slat_svm;
 	ret = slat_hw->setup();
 	if (ret)
 		return ret;

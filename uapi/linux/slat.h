@@ -50,7 +50,7 @@
  *                            without one; -EEXIST: overlaps another one; -ENOENT:
  *                            nothing to take away; -ENOSPC: more than 1000
  *   KVM_SET_TSS_ADDR, KVM_SET_IDENTITY_MAP_ADDR
- *                            without effect on SVM.  -EINVAL: above 4G less three
+ *                            without effect.  -EINVAL: above 4G less three
  *                            pages; after the first vCPU
  *   KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES
  *                            a number that is kept, and has no effect since
