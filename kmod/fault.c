@@ -20,7 +20,7 @@ bool slat_nx_large;
  * @access:	what is wanted of the first
  * @pfnmap:	what is known of a frame without page structure, else NULL
  * @level:	of the leaf
- * @done:	out: pages from @gfn on that need no further step
+ * @others:	out: pages behind that of @gfn that have leaves of 4K, too
  */
 struct step {
 	struct slat_vcpu *vcpu;
@@ -30,7 +30,7 @@ struct step {
 	unsigned int access;
 	const struct slat_pfnmap *pfnmap;
 	unsigned int level;
-	u64 done;
+	unsigned int others;
 };
 
 /* Does the slot allow a leaf of @level, the same way aligned on both sides? */
@@ -42,14 +42,34 @@ static bool fits(const struct slat_slot *slot, u64 gfn, unsigned int level)
 	       !(((slot->hva >> PAGE_SHIFT) ^ slot->gfn) & offsets);
 }
 
-static unsigned int leaf_level(const struct step *step)
+static unsigned int type_of(const struct step *step)
 {
 	struct slat_vm *vm = step->vcpu->vm;
-	unsigned int level = min(step->vcpu->filler.host.level, vm->mmu.leaf_levels);
+
+	/* What nearly every fault asks for. */
+	if (!step->pfnmap && !slat_memtypes_open(&vm->memtypes))
+		return vm->memtypes.ram;
+	return slat_memtype(vm, step->slot, step->gfn, step->pfnmap);
+}
+
+/* The largest level up to @level of which the leaf has one memory type. */
+static unsigned int one_type(const struct step *step, unsigned int level)
+{
+	struct slat_vm *vm = step->vcpu->vm;
+
+	if (level == 1 || !slat_memtypes_open(&vm->memtypes))
+		return level;
+	return slat_memtype_level(vm, step->slot, step->gfn, level);
+}
+
+static unsigned int leaf_level(const struct step *step)
+{
+	unsigned int level = min(step->vcpu->filler.host.level,
+				 step->vcpu->vm->mmu.leaf_levels);
 
 	while (level > 1 && !fits(step->slot, step->gfn, level))
 		level--;
-	return level > 1 ? slat_memtype_level(vm, step->slot, step->gfn, level) : 1;
+	return one_type(step, level);
 }
 
 static unsigned int slot_rights(const struct slat_slot *slot)
@@ -66,7 +86,7 @@ static int map_first(struct step *step)
 		.pfn = host->pfn[0],
 		.level = step->level,
 		.rights = host->rights[0] & slot_rights(step->slot),
-		.type = slat_memtype(step->vcpu->vm, step->slot, step->gfn, step->pfnmap),
+		.type = type_of(step),
 		.cache = &step->vcpu->filler.cache,
 	};
 
@@ -77,7 +97,6 @@ static int map_first(struct step *step)
 		else
 			map.rights &= ~SLAT_X;
 	}
-	step->done = slat_span(map.level) - (step->gfn & (slat_span(map.level) - 1));
 	return slat_view_map(&step->vcpu->vm->base, &map);
 }
 
@@ -92,19 +111,19 @@ static void map_others(struct step *step)
 		.nr = host->nr - 1,
 		.pfn = host->pfn + 1,
 		.rights = host->rights + 1,
-		.type = slat_memtype(vm, step->slot, step->gfn, NULL),
+		.type = type_of(step),
 		.cache = &filler->cache,
 	};
 	unsigned int i;
 
 	/* All of the table's span, to keep it simple. */
-	if (slat_memtype_level(vm, step->slot, step->gfn, 2) < 2)
+	if (one_type(step, 2) < 2)
 		return;
 	for (i = 1; i < host->nr; i++)
 		host->rights[i] &= slot_rights(step->slot);
 	/* Nobody waits for them: whatever fails, faults will do. */
 	if (slat_view_map_run(&vm->base, &run) >= 0)
-		step->done += run.nr;
+		step->others = run.nr;
 }
 
 /* Was any host address that the leaves are to map changed since @seq? */
@@ -294,6 +313,14 @@ static bool range_valid(const struct kvm_pre_fault_memory *range)
 	       range->gpa + range->size > range->gpa;
 }
 
+/* From the one that was wanted on. */
+static u64 pages_done(const struct step *step)
+{
+	const u64 span = slat_span(step->level);
+
+	return step->level > 1 ? span - (step->gfn & (span - 1)) : 1 + step->others;
+}
+
 /* Return: pages done, 0: try again, or an errno. */
 static s64 prefault_slot(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 gfn, u64 pages)
 {
@@ -304,7 +331,7 @@ static s64 prefault_slot(struct slat_vcpu *vcpu, const struct slat_slot *slot, u
 	int ret = take_step(&step);
 
 	if (!ret)
-		return step.done;
+		return pages_done(&step);
 	/* Whoever deletes the slot waits for us, so not for long. */
 	return ret == -EAGAIN && !READ_ONCE(slot->going) ? 0 : ret;
 }

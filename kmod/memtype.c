@@ -14,12 +14,6 @@
 /* Without MTRRs in its CPUID, a guest expects memory to be WB. */
 static const struct slat_mtrrs no_mtrrs = { .def_type = SLAT_MTRR_E | SLAT_MT_WB };
 
-/* Do pins and the guest have a say about RAM? */
-static bool is_open(const struct slat_memtypes *types)
-{
-	return types->noncoherent || types->cache_flush;
-}
-
 static bool has_ipat(const struct slat_vm *vm)
 {
 	return vm->mmu.ops == &ept_table_ops;
@@ -59,24 +53,17 @@ static unsigned int decide(const struct slat_memtypes *types, struct slat_memtyp
 	return slat_memtype_decide(in);
 }
 
-static noinline unsigned int work_out(struct slat_vm *vm, const struct slat_slot *slot, u64 gfn,
-				      const struct slat_pfnmap *pfnmap)
-{
-	struct slat_memtype_input in = input(vm, slot, pfnmap);
-	u64 last;
-
-	return is_open(&vm->memtypes) ? decide(&vm->memtypes, &in, gfn, &last) :
-					slat_memtype_decide(&in);
-}
-
 unsigned int slat_memtype(struct slat_vm *vm, const struct slat_slot *slot, u64 gfn,
 			  const struct slat_pfnmap *pfnmap)
 {
+	struct slat_memtype_input in = input(vm, slot, pfnmap);
+	unsigned int type;
+	u64 last;
+
 	slat_rwlock_assert_held(&vm->mmu.lock);
-	/* What nearly every fault asks for. */
-	if (!pfnmap && !is_open(&vm->memtypes))
-		return vm->memtypes.ram;
-	return work_out(vm, slot, gfn, pfnmap) | (pfnmap ? SLAT_MT_NO_PAGE : 0);
+	type = slat_memtypes_open(&vm->memtypes) ? decide(&vm->memtypes, &in, gfn, &last) :
+						   slat_memtype_decide(&in);
+	return type | (pfnmap ? SLAT_MT_NO_PAGE : 0);
 }
 
 static bool is_uniform(const struct slat_memtypes *types, struct slat_memtype_input *in,
@@ -91,11 +78,12 @@ static bool is_uniform(const struct slat_memtypes *types, struct slat_memtype_in
 	return true;
 }
 
-static noinline unsigned int uniform_level(struct slat_vm *vm, const struct slat_slot *slot,
-					   u64 gfn, unsigned int level)
+unsigned int slat_memtype_level(struct slat_vm *vm, const struct slat_slot *slot, u64 gfn,
+				unsigned int level)
 {
 	struct slat_memtype_input in = input(vm, slot, NULL);
 
+	slat_rwlock_assert_held(&vm->mmu.lock);
 	for (; level > 1; level--) {
 		const u64 offsets = slat_span(level) - 1;
 
@@ -103,13 +91,6 @@ static noinline unsigned int uniform_level(struct slat_vm *vm, const struct slat
 			break;
 	}
 	return level;
-}
-
-unsigned int slat_memtype_level(struct slat_vm *vm, const struct slat_slot *slot, u64 gfn,
-				unsigned int level)
-{
-	slat_rwlock_assert_held(&vm->mmu.lock);
-	return is_open(&vm->memtypes) ? uniform_level(vm, slot, gfn, level) : level;
 }
 
 /* Drop the leaves of a range: faults bring them back with the types of today. */
@@ -152,7 +133,7 @@ void slat_memtype_follow_mtrrs(struct slat_vcpu *vcpu)
 	slat_write_lock(&vm->mmu.lock);
 	old = types->mtrrs;
 	types->mtrrs = *new;
-	open = is_open(types);
+	open = slat_memtypes_open(types);
 	slat_write_unlock(&vm->mmu.lock);
 	if (open)
 		rederive_mtrrs(vm, &old, new);
@@ -174,12 +155,12 @@ void slat_memtype_set(struct slat_vm *vm, u32 attribute, bool value)
 	bool was_open, open;
 
 	slat_write_lock(&vm->mmu.lock);
-	was_open = is_open(types);
+	was_open = slat_memtypes_open(types);
 	if (attribute == SLAT_ATTR_NONCOHERENT_DMA)
 		WRITE_ONCE(types->noncoherent, value);
 	else
 		WRITE_ONCE(types->cache_flush, value);
-	open = is_open(types);
+	open = slat_memtypes_open(types);
 	slat_write_unlock(&vm->mmu.lock);
 	if (open == was_open)
 		return;
@@ -196,7 +177,7 @@ static void commit_pin(struct slat_vm *vm, struct slat_pin_change *change)
 
 	slat_write_lock(&vm->mmu.lock);
 	slat_pins_commit(&vm->memtypes.pins, change);
-	open = is_open(&vm->memtypes);
+	open = slat_memtypes_open(&vm->memtypes);
 	slat_write_unlock(&vm->mmu.lock);
 	if (!open)
 		return;

@@ -79,6 +79,12 @@ struct slat_memtypes {
 	unsigned int ram;
 };
 
+/** slat_memtypes_open() - do pins and the guest have a say about RAM?  Context: mmu->lock. */
+static inline bool slat_memtypes_open(const struct slat_memtypes *types)
+{
+	return types->noncoherent | types->cache_flush;
+}
+
 /** slat_memtypes_init() - of a VM without devices and vCPUs. */
 void slat_memtypes_init(struct slat_vm *vm);
 
@@ -101,7 +107,7 @@ unsigned int slat_memtype(struct slat_vm *vm, const struct slat_slot *slot, u64 
  * @slot:	that all of the leaf is in
  * @level:	of the largest leaf wished
  *
- * Context: as slat_memtype().  Constant time unless a device makes a difference.
+ * Context: as slat_memtype().  For VMs whose slat_memtypes_open().
  * Return: the largest level up to @level of which the leaf around @gfn has one type.
  */
 unsigned int slat_memtype_level(struct slat_vm *vm, const struct slat_slot *slot, u64 gfn,
