@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bench DEVICE [FIGURE [COUNT]]: what guests cost on /dev/kvm or /dev/slat, in ns. In
+ * bench DEVICE [parallel | FIGURE [COUNT]]: what guests cost on /dev/kvm or /dev/slat, in ns. In
  * the deterministic machine (scripts/bench.sh) a ns is an instruction, the emulated
  * VMRUN counting as one.
  *
  * Prints "NAME NS" for each figure, the least of several tries: the timer tick hits
  * some. The guest's own few instructions do count.
+ *
+ * With "parallel", prints the wall time of faults on one CPU and on two.
  *
  * With a FIGURE, runs that alone, COUNT times in a row: for a profiler.
  */
@@ -73,10 +75,14 @@ static bool run_one(const struct figure *figure, const char *name, const char *c
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
-		fprintf(stderr, "usage: bench DEVICE [FIGURE [COUNT]]\n");
+		fprintf(stderr, "usage: bench DEVICE [parallel | FIGURE [COUNT]]\n");
 		return 2;
 	}
 	setenv("SLAT_DEV", argv[1], 1);
+	if (argc > 2 && !strcmp(argv[2], "parallel")) {
+		print_parallel();
+		return 0;
+	}
 	if (argc > 2)
 		return !run_one(exit_figures, argv[2], argv[3]) &&
 		       !run_one(memory_figures, argv[2], argv[3]);

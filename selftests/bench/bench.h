@@ -23,6 +23,9 @@ struct figure {
 extern const struct figure exit_figures[];
 extern const struct figure memory_figures[];
 
+/* Wall time that two vCPUs and one take for the same faults. */
+void print_parallel(void);
+
 /* Some time, in ns. */
 uint64_t now_ns(void);
 
