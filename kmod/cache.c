@@ -15,13 +15,19 @@ static void account(const struct slat_table *table, int pages)
 	mod_lruvec_page_state(virt_to_page(table->entry), NR_SECONDARY_PAGETABLE, pages);
 }
 
+/*
+ * Where the VMM's cgroup is at its limit, the VMM is to hear of it, which may know what
+ * it can do without; the OOM killer would take the VMM itself.
+ */
+#define GFP_TABLE	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 struct slat_table *slat_table_alloc(u64 empty)
 {
-	struct slat_table *table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	struct slat_table *table = kzalloc(sizeof(*table), GFP_TABLE);
 
 	if (!table)
 		return NULL;
-	table->entry = (u64 *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	table->entry = (u64 *)__get_free_page(GFP_TABLE);
 	if (!table->entry) {
 		kfree(table);
 		return NULL;

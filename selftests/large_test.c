@@ -254,6 +254,8 @@ SLOW_TEST(large, B2_reclaim_spares_what_the_guest_uses)
 
 /* --- who pays for the tables */
 
+#define TABLES	512
+
 SLOW_TEST(large, B3_tables_are_charged_to_the_vmms_cgroup)
 {
 	uint8_t *mem = mem_huge_area(VM_PLAY_SIZE);
@@ -272,6 +274,46 @@ SLOW_TEST(large, B3_tables_are_charged_to_the_vmms_cgroup)
 		  file_field(CGROUP "/memory.stat", "sec_pagetables") - before);
 	vcpu_destroy(play.vcpu);
 	vm_destroy(play.vm);
+	cgroup_leave();
+}
+
+/*
+ * Where there is no memory for them, the VMM hears of it and lives on, and so does its
+ * VM. One table for each 2M of guest memory; all is backed by the same 2M of the host's,
+ * which was there before.
+ */
+SLOW_TEST(large, B3_no_memory_for_tables_is_an_errno)
+{
+	uint8_t *mem = mem_huge_area(HUGE);
+	struct vm *vm;
+	struct vcpu *vcpu;
+	char limit[32];
+	unsigned int i, done;
+	int ret = 0;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM's VMMs are killed");
+	mem_make_small(mem, HUGE);
+	vm = vm_create();
+	vcpu = vcpu_create(vm, 0);
+	for (i = 0; i < TABLES; i++)
+		vm_slot(vm, 1 + i, 0, GPA + i * HUGE, HUGE, mem);
+	if (!cgroup_enter())
+		SKIP(return, "no memory cgroup");
+	snprintf(limit, sizeof(limit), "%lu",
+		 file_number(CGROUP "/memory.current") + TABLES / 2 * PAGE_SIZE);
+	/* Of the test's own memory nothing is to go, since it would have to come back. */
+	ASSERT_EQ(0, file_write(CGROUP "/memory.swap.max", "0"));
+	ASSERT_EQ(0, file_write(CGROUP "/memory.max", limit));
+	for (done = 0; done < TABLES && !ret; done += !ret)
+		ret = vcpu_try_prefault(vcpu, GPA + done * HUGE, HUGE);
+	ASSERT_EQ(0, file_write(CGROUP "/memory.max", "max"));
+	EXPECT_EQ(-ENOMEM, ret);
+	EXPECT_LT(TABLES / 8, done);
+	EXPECT_EQ(0, file_field(CGROUP "/memory.events", "oom_kill"));
+	EXPECT_EQ(0, vcpu_try_prefault(vcpu, GPA + done * HUGE, HUGE));
+	vcpu_destroy(vcpu);
+	vm_destroy(vm);
 	cgroup_leave();
 }
 

@@ -66,15 +66,17 @@
  *                            KVM_EXIT_INTR, or immediate_exit, which leaves
  *                            exit_reason as it was; -EFAULT: the guest
  *                            touched a slot whose host memory is not there or
- *                            does not allow the access
- *                            -ENODEV: the VM's tables are not in the CPU's format
+ *                            does not allow the access; -ENOMEM: the VMM's cgroup
+ *                            has no room for nested tables: with more, or less to
+ *                            map, the guest goes on; -ENODEV: the VM's tables are
+ *                            not in the CPU's format
  *   KVM_PRE_FAULT_MEMORY     maps ahead what reads would: as large and as writable
  *                            as the host's own mapping is by now; gpa and size move
  *                            on to what is left.  0 as soon as anything was done.
  *                            -EINVAL: flags, padding, alignment, no size, wrap;
  *                            -ENOENT: no slot; -EAGAIN: the slot is being deleted or
  *                            moved; -EINTR: a signal; -EFAULT: no host memory;
- *                            -EHWPOISON: it is broken
+ *                            -EHWPOISON: it is broken; -ENOMEM as KVM_RUN
  *   KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_FPU,
  *   KVM_SET_FPU, KVM_GET_MSRS, KVM_SET_MSRS, KVM_SET_CPUID2, KVM_GET_CPUID2
  *                            -EINVAL: control registers that do not fit together
