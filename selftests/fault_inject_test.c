@@ -279,7 +279,8 @@ static unsigned int fail_each(struct __test_metadata *_metadata,
 SLOW_TEST(inject, create_vm)
 {
 	NEED_INJECTION();
-	EXPECT_LT(3, fail_each(_metadata, &self->context, create_vm, NULL));
+	/* Per-CPU memory may be there already, and the larger pieces come from elsewhere then. */
+	EXPECT_LT(2, fail_each(_metadata, &self->context, create_vm, NULL));
 }
 
 SLOW_TEST(inject, create_vcpu)
