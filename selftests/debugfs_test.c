@@ -160,6 +160,7 @@ static void *read_all(void *arg)
 	return NULL;
 }
 
+/* One VM that lives until both have read of it, then many that may not. */
 SLOW_TEST(debugfs, B7_read_while_vms_come_and_go)
 {
 	uint8_t *mem = mem_huge_area(HUGE);
@@ -168,6 +169,7 @@ SLOW_TEST(debugfs, B7_read_while_vms_come_and_go)
 
 	if (slat_is_kvm())
 		SKIP(return, "KVM has its own");
+	watchdog_start(60 * time_scale());
 	mem_make_small(mem, HUGE);
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&readers[i].thread, NULL, read_all, &readers[i]));
@@ -177,13 +179,14 @@ SLOW_TEST(debugfs, B7_read_while_vms_come_and_go)
 
 		vm_slot(vm, 1, 0, GPA, HUGE, mem);
 		EXPECT_EQ(0, vcpu_try_prefault(vcpu, GPA, HUGE));
+		while (!READ_ONCE(readers[0].bytes) || !READ_ONCE(readers[1].bytes))
+			usleep(1000);
 		vcpu_destroy(vcpu);
 		vm_destroy(vm);
 	}
 	for (i = 0; i < 2; i++) {
 		WRITE_ONCE(readers[i].stop, true);
 		pthread_join(readers[i].thread, NULL);
-		EXPECT_LT(0, readers[i].bytes);
 	}
 }
 
