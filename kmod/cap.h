@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Capabilities that are switched on. */
+/* Capabilities: what there is, and what is switched on. */
 #ifndef SLAT_CAP_H
 #define SLAT_CAP_H
 
@@ -11,6 +11,12 @@
 
 struct kvm_enable_cap;
 struct slat_vm;
+
+/**
+ * slat_cap_check() - KVM_CHECK_EXTENSION, the same for the device and each VM
+ * Return: 0 for what slat does not have.
+ */
+int slat_cap_check(unsigned long cap);
 
 /**
  * slat_cap_enable_vm() - KVM_ENABLE_CAP on a VM

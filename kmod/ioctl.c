@@ -11,11 +11,9 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include <uapi/linux/kvm_para.h>
 #include <uapi/linux/slat.h>
 
 #include "cap.h"
-#include "hypercall.h"
 #include "ioctl.h"
 #include "regs.h"
 #include "slot.h"
@@ -24,75 +22,6 @@
 #include "vcpu.h"
 
 /* The device */
-
-static int check_extension(unsigned long cap)
-{
-	switch (cap) {
-	case KVM_CAP_USER_MEMORY:
-	case KVM_CAP_EXT_CPUID:
-	case KVM_CAP_EXT_EMUL_CPUID:
-	case KVM_CAP_SYNC_MMU:
-	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
-	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
-	case KVM_CAP_INTERNAL_ERROR_DATA:
-	case KVM_CAP_READONLY_MEM:
-	case KVM_CAP_CHECK_EXTENSION_VM:
-	case KVM_CAP_SET_TSS_ADDR:
-	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
-	case KVM_CAP_MP_STATE:
-	case KVM_CAP_SET_BOOT_CPU_ID:
-	case KVM_CAP_XSAVE:
-	case KVM_CAP_DEBUGREGS:
-	case KVM_CAP_VCPU_EVENTS:
-	case KVM_CAP_EXCEPTION_PAYLOAD:
-	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
-	case KVM_CAP_SREGS2:
-	case KVM_CAP_X86_ROBUST_SINGLESTEP:
-	case KVM_CAP_IOEVENTFD:
-	case KVM_CAP_IOEVENTFD_NO_LENGTH:
-	case KVM_CAP_SET_GUEST_DEBUG:
-	case KVM_CAP_DISABLE_QUIRKS:
-	case KVM_CAP_GET_TSC_KHZ:
-	case KVM_CAP_VCPU_ATTRIBUTES:
-	case KVM_CAP_GET_MSR_FEATURES:
-	case KVM_CAP_ENABLE_CAP:
-	case KVM_CAP_ENABLE_CAP_VM:
-	case KVM_CAP_X86_USER_SPACE_MSR:
-	case KVM_CAP_X86_MSR_FILTER:
-	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
-	case KVM_CAP_MSR_PLATFORM_INFO:
-	case KVM_CAP_IMMEDIATE_EXIT:
-	case KVM_CAP_USER_NMI:
-	case KVM_CAP_PRE_FAULT_MEMORY:
-		return 1;
-	case KVM_CAP_SET_GUEST_DEBUG2:
-		return SLAT_DEBUG_CONTROL;
-	case KVM_CAP_EXIT_HYPERCALL:
-		return SLAT_HYPERCALL_EXITS;
-	case KVM_CAP_DISABLE_QUIRKS2:
-		return SLAT_QUIRKS;
-	case KVM_CAP_XCRS:
-		return slat_cpuid_xcr0() ? 1 : 0;
-	case KVM_CAP_XSAVE2:
-		return sizeof(struct kvm_xsave);
-	case KVM_CAP_SYNC_REGS:
-		return SLAT_SYNC_FIELDS;
-	case KVM_CAP_IRQ_ROUTING:
-		/* QEMU wants the number even if it never sets a route. */
-		return KVM_MAX_IRQ_ROUTES;
-	case KVM_CAP_MCE:
-		return SLAT_MCE_BANKS;
-	case KVM_CAP_NR_VCPUS:
-		return min(num_online_cpus(), (unsigned int)SLAT_VCPUS_MAX);
-	case KVM_CAP_MAX_VCPUS:
-	case KVM_CAP_MAX_VCPU_ID:
-		return SLAT_VCPUS_MAX;
-	case KVM_CAP_NR_MEMSLOTS:
-		return SLAT_SLOTS_MAX;
-	default:
-		return 0;
-	}
-}
 
 static const struct file_operations vm_fops;
 
@@ -203,7 +132,7 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KVM_CREATE_VM:
 		return create_vm(arg);
 	case KVM_CHECK_EXTENSION:
-		return check_extension(arg);
+		return slat_cap_check(arg);
 	case KVM_GET_VCPU_MMAP_SIZE:
 		return arg ? -EINVAL : 2 * PAGE_SIZE;
 	case KVM_GET_SUPPORTED_CPUID:
@@ -250,7 +179,7 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EIO;
 	switch (cmd) {
 	case KVM_CHECK_EXTENSION:
-		return check_extension(arg);
+		return slat_cap_check(arg);
 	case KVM_CREATE_VCPU:
 		return arg > U32_MAX ? -EINVAL : slat_vcpu_create(vm, arg);
 	case KVM_SET_USER_MEMORY_REGION:
