@@ -78,24 +78,8 @@ host() {
 # tap PROGRAM...: counts the cases that it reads; these programs must come
 tap() { awk -W interactive -f "$scripts/tap.awk" -v "RESULTS=$results" -v "PROGRAMS=$*"; }
 
-# start NAME "OPTIONS" TEST...: a machine that runs TESTs. Emulated CPUs that run at the
-# same time (-r) get stuck now and then, with no interrupt or NMI getting through; such
-# a machine gets a second chance, which is said.
+# start NAME "OPTIONS" TEST...: a machine that runs TESTs
 start() {
-	local into=$results
-	results=$work/$1.results
-	: > "$results"
-	run_machine "$@"
-	if grep -q 'stopped, status 125$' "$results" && [[ " $2 " = *" -r "* ]]; then
-		say "machine $1 stopped, once more"
-		: > "$results"
-		rm -rf "${work:?}/$1"
-		run_machine "$@"
-	fi
-	cat "$results" >> "$into"
-}
-
-run_machine() {
 	local name=$1 options=$2 root=$work/$1 test rc
 	shift 2
 	mkdir "$root"
