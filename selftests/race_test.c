@@ -103,6 +103,16 @@ static const unsigned long vcpu_requests[] = {
 };
 
 /*
+ * QEMU's CPU (7.2, and later ones by their source) leaves a guest that has EFER.LME
+ * without paging and CR4.PAE with the guest's CR0 in the host, which is its end.
+ */
+static void spare_emulator(struct kvm_sregs *sregs)
+{
+	if (!(sregs->cr4 & CR4_PAE))
+		sregs->efer &= ~(uint64_t)EFER_LME;
+}
+
+/*
  * What was read, changed here and there, goes back: most of it is accepted, and
  * the guest goes wherever that leads it.
  */
@@ -116,6 +126,8 @@ static void call_vcpu_state(struct racer *racer)
 		buffer[0] = dice(racer, 20);
 	for (k = dice(racer, 3); k; k--)
 		buffer[dice(racer, 128)] ^= 1ull << dice(racer, 64);
+	if (vcpu_requests[i] == KVM_SET_SREGS)
+		spare_emulator((void *)buffer);
 	arg = any_pointer(racer, arg);
 	if (arg == racer->arena->mem && !dice(racer, 2))
 		arg = buffer;
