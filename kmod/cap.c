@@ -5,6 +5,7 @@
  */
 #include <linux/kvm.h>
 #include <uapi/linux/kvm_para.h>
+#include <uapi/linux/slat.h>
 
 #include "cap.h"
 #include "hypercall.h"

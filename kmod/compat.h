@@ -23,19 +23,6 @@
 /* Exported, but declared in no public header: the bits of MXCSR that the CPU has. */
 extern unsigned int mxcsr_feature_mask;
 
-/* Younger than the oldest kernel's headers. */
-#ifndef KVM_PRE_FAULT_MEMORY
-struct kvm_pre_fault_memory {
-	__u64 gpa;
-	__u64 size;
-	__u64 flags;
-	__u64 padding[5];
-};
-
-#define KVM_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
-#define KVM_CAP_PRE_FAULT_MEMORY	236
-#endif
-
 /* Newer headers warn in the field's name that the VMM may change it at any moment. */
 static inline bool slat_immediate_exit(const struct kvm_run *run)
 {

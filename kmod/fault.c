@@ -3,6 +3,8 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
+#include <uapi/linux/slat.h>
+
 #include "compat.h"
 #include "fault.h"
 #include "slot.h"

@@ -248,20 +248,12 @@ TEST_F(sig, immediate_exit_completes_mmio)
  * An access that takes two exits is not done after the first: KVM_RUN gives the
  * second one and not EINTR.
  */
-static void guest_wide_mmio(uint64_t gpa)
-{
-	uint64_t rax = 0;
-
-	asm volatile("mov (%1), %0" : "+a"(rax) : "r"(gpa));
-	guest_report(1, rax);
-}
-
 TEST_F(sig, immediate_exit_within_mmio)
 {
 	struct vcpu *vcpu = self->vcpu;
 	int exits = 1, ret;
 
-	guest_enter_c(vcpu, guest_wide_mmio, VM_MMIO_GPA + PAGE_SIZE - 4);
+	guest_enter_c(vcpu, guest_mmio, VM_MMIO_GPA + PAGE_SIZE - 4);
 	vcpu_run_to(vcpu, KVM_EXIT_MMIO);
 	vcpu->run->immediate_exit = 1;
 	do {

@@ -147,18 +147,6 @@ void vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 int vcpu_try_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *cpuid);
 
-#ifndef KVM_PRE_FAULT_MEMORY
-struct kvm_pre_fault_memory {
-	__u64 gpa;
-	__u64 size;
-	__u64 flags;
-	__u64 padding[5];
-};
-
-#define KVM_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
-#define KVM_CAP_PRE_FAULT_MEMORY	236
-#endif
-
 /* Map guest memory without running the guest: 0 when all is mapped, or -errno. */
 int vcpu_try_prefault(struct vcpu *vcpu, uint64_t gpa, uint64_t size);
 

@@ -134,7 +134,21 @@
 #define _UAPI_LINUX_SLAT_H
 
 #include <linux/ioctl.h>
+#include <linux/kvm.h>
 #include <linux/types.h>
+
+/* KVM's, for kernels whose <linux/kvm.h> is older. */
+#ifndef KVM_PRE_FAULT_MEMORY
+struct kvm_pre_fault_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 flags;
+	__u64 padding[5];
+};
+
+#define KVM_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#define KVM_CAP_PRE_FAULT_MEMORY	236
+#endif
 
 #define SLAT_IOCTL_TYPE		0xBD
 
