@@ -6,7 +6,6 @@
  */
 #include <linux/capability.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "harness.h"
 #include "worker.h"
@@ -97,16 +96,6 @@ static void set_range(struct vcpu *vcpu, unsigned int n, uint64_t base, uint64_t
 {
 	vcpu_set_msr(vcpu, MSR_MTRR_BASE(n), base | type);
 	vcpu_set_msr(vcpu, MSR_MTRR_MASK(n), mtrr_mask(size));
-}
-
-static void drop_capability(unsigned int cap)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct caps[2];
-
-	REQUIRE(!syscall(SYS_capget, &head, caps), "capget");
-	caps[cap / 32].effective &= ~(1u << cap % 32);
-	REQUIRE(!syscall(SYS_capset, &head, caps), "capset");
 }
 
 /* MTRRs on, all WB, and a device that makes them count. */

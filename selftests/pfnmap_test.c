@@ -7,60 +7,20 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "bar.h"
 #include "harness.h"
-#include "modules/slat_bar.h"
 #include "worker.h"
 
-#define MODULE	"/lib/slat/slat_bar.ko"
-#define DEVICE	"/dev/slat_bar"
 #define SLOT	1
 #define GPA	0x40000000ul
-#define SIZE	(BAR_PAGES * PAGE_SIZE)
+#define SIZE	BAR_SIZE
 
 #define RX	(SLAT_ACCESS_R | SLAT_ACCESS_X)
 #define RWX	(RX | SLAT_ACCESS_W)
 
 enum { UC = 0, WC = 1, WB = 6, UC_MINUS = 7 };
-
-static int bar_load(void)
-{
-	int fd = open(MODULE, O_RDONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret == -EEXIST ? 0 : ret;
-}
-
-static int bar_unload(void)
-{
-	return syscall(SYS_delete_module, "slat_bar", O_NONBLOCK) ? -errno : 0;
-}
-
-static int bar_open(void)
-{
-	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-
-	REQUIRE(fd >= 0, "no " DEVICE);
-	return fd;
-}
-
-static void *bar_map(int fd, unsigned int area, int prot, int flags)
-{
-	void *mem = mmap(NULL, SIZE, prot, flags, fd, area * SIZE);
-
-	REQUIRE(mem != MAP_FAILED, "cannot map area %u: %s", area, strerror(errno));
-	return mem;
-}
-
-static void *bar_map_shared(int fd, unsigned int area)
-{
-	return bar_map(fd, area, PROT_READ | PROT_WRITE, MAP_SHARED);
-}
 
 FIXTURE(pfnmap)
 {
@@ -82,8 +42,8 @@ FIXTURE_SETUP(pfnmap)
 {
 	if (slat_is_kvm())
 		SKIP_SETUP("KVM has no SLAT_GET_LEAF");
-	if (access(MODULE, R_OK))
-		SKIP_SETUP("no " MODULE);
+	if (access(BAR_MODULE, R_OK))
+		SKIP_SETUP("no " BAR_MODULE);
 	ASSERT_EQ(0, bar_load());
 	watchdog_start(25 * time_scale());
 	self->bar = bar_open();
@@ -243,7 +203,7 @@ SLOW_TESTS(pfnmap_guest);
 
 static bool can_run(void)
 {
-	return !slat_is_kvm() && !access(MODULE, R_OK) && !bar_load();
+	return !slat_is_kvm() && !access(BAR_MODULE, R_OK) && !bar_load();
 }
 
 SLOW_TEST(pfnmap_guest, M7_guests_read_and_write_it)
@@ -255,7 +215,7 @@ SLOW_TEST(pfnmap_guest, M7_guests_read_and_write_it)
 	int fd;
 
 	if (!can_run())
-		SKIP(return, "no " MODULE);
+		SKIP(return, "no " BAR_MODULE);
 	fd = bar_open();
 	for (i = 0; i < sizeof(areas) / sizeof(areas[0]); i++) {
 		uint64_t *mem = bar_map_shared(fd, areas[i]);
@@ -283,7 +243,7 @@ SLOW_TEST(pfnmap_guest, M7_guests_read_what_is_no_ram)
 	unsigned int n;
 
 	if (!can_run())
-		SKIP(return, "no " MODULE);
+		SKIP(return, "no " BAR_MODULE);
 	rom = bar_map_shared(bar_open(), BAR_ROM);
 	/* The reset vector is a jump. */
 	ASSERT_NE(0, (uint8_t)rom[SIZE / 8 - 2]);
@@ -304,7 +264,7 @@ SLOW_TEST(pfnmap_guest, M7_guests_go_on_after_it_was_away)
 	int fd;
 
 	if (!can_run())
-		SKIP(return, "no " MODULE);
+		SKIP(return, "no " BAR_MODULE);
 	fd = bar_open();
 	mem = bar_map_shared(fd, BAR_RAM_WB + BAR_LAZY);
 	watchdog_start(60 * time_scale());
@@ -328,7 +288,7 @@ SLOW_TEST(pfnmap_guest, M7_guests_fault_when_it_is_gone)
 	int fd;
 
 	if (!can_run())
-		SKIP(return, "no " MODULE);
+		SKIP(return, "no " BAR_MODULE);
 	fd = bar_open();
 	play_watch(&play, bar_map_shared(fd, BAR_RAM_WB), SIZE, 0);
 	watch_write(&play.worker, VM_PLAY_GPA, 1);
@@ -346,7 +306,7 @@ SLOW_TEST(pfnmap_guest, M7_children_share_it)
 	unsigned int i;
 
 	if (!can_run())
-		SKIP(return, "no " MODULE);
+		SKIP(return, "no " BAR_MODULE);
 	mem = bar_map_shared(bar_open(), BAR_RAM_WB);
 	play_watch(&play, mem, SIZE, 0);
 	for (i = 0; i < 10; i++) {

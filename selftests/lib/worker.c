@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "run.h"
@@ -386,4 +388,14 @@ int file_write(const char *path, const char *text)
 		ret = -errno;
 	close(fd);
 	return ret;
+}
+
+void drop_capability(unsigned int cap)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+
+	REQUIRE(!syscall(SYS_capget, &head, caps), "capget");
+	caps[cap / 32].effective &= ~(1u << cap % 32);
+	REQUIRE(!syscall(SYS_capset, &head, caps), "capset");
 }

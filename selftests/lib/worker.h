@@ -160,4 +160,7 @@ long file_field(const char *path, const char *name);
 /* 0 or -errno. */
 int file_write(const char *path, const char *text);
 
+/* This thread is without it from here on. */
+void drop_capability(unsigned int cap);
+
 #endif
