@@ -163,11 +163,13 @@ static int enter(struct slat_vcpu *vcpu)
 	u64 gen;
 
 	preempt_disable();
+	local_irq_disable();
+	/* Interrupts are off, since a reboot switches it off by one. */
 	if (!slat_hw_here()) {
+		local_irq_enable();
 		preempt_enable();
 		return leave_cpu();
 	}
-	local_irq_disable();
 	WRITE_ONCE(vcpu->cpu, smp_processor_id());
 	WRITE_ONCE(vcpu->in_guest, true);
 	/* Before the generation is read; pairs with flush() of vm.c. */
