@@ -334,10 +334,15 @@ static int vmx_cpu_enable(void)
 	return 0;
 }
 
+static void clear_vmcs(struct vmx_vcpu *vmx)
+{
+	asm volatile("vmclear %0" : : "m" (vmx->vmcs_pa) : "cc", "memory");
+}
+
 /* The VMCS goes to memory, so that another CPU can take it.  On vmx->cpu, interrupts off. */
 static void put_vmcs(struct vmx_vcpu *vmx)
 {
-	asm volatile("vmclear %0" : : "m" (vmx->vmcs_pa) : "cc", "memory");
+	clear_vmcs(vmx);
 	if (this_cpu_read(vmx_cpus.current_vmx) == vmx)
 		this_cpu_write(vmx_cpus.current_vmx, NULL);
 	list_del(&vmx->link);
@@ -469,6 +474,9 @@ static void get_vmcs(struct vmx_vcpu *vmx)
 
 	if (vc->current_vmx == vmx)
 		return;
+	/* What makes a page a VMCS that was never launched is up to the CPU. */
+	if (!vmx->prepared)
+		clear_vmcs(vmx);
 	asm volatile("vmptrld %0" : : "m" (vmx->vmcs_pa) : "cc", "memory");
 	vc->current_vmx = vmx;
 	if (!arrives)
