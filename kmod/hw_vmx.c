@@ -732,6 +732,9 @@ static void save_task(struct host_task *task)
 
 static void restore_task(const struct host_task *task)
 {
+	/* The selectors may be of segments in it. */
+	if (task->ldt)
+		asm volatile("lldt %0" : : "m" (task->ldt));
 	if (task->ds | task->es) {
 		loadsegment(ds, task->ds);
 		loadsegment(es, task->es);
@@ -743,8 +746,6 @@ static void restore_task(const struct host_task *task)
 	if (task->gs)
 		load_gs_index(task->gs);
 	wrmsrl(MSR_KERNEL_GS_BASE, task->gs_base);
-	if (task->ldt)
-		asm volatile("lldt %0" : : "m" (task->ldt));
 	if (task->debugctl)
 		update_debugctlmsr(task->debugctl);
 	/* An exit makes the limits of GDT and TSS something of its own. */
