@@ -136,7 +136,7 @@ struct slat_mode {
  * @set_cr0:	after SLAT_EXIT_CR0, already checked
  * @set_cr4:	already checked
  * @get_msr:	Return: 0, or -ENOENT for an MSR that is not kept here
- * @set_msr:	already checked.  Return: likewise
+ * @set_msr:	checked, but for what differs between vendors.  Return: likewise; -EINVAL
  * @single_stepped: an instruction that software completed was traced: raise the #DB
  * @set_cr8:	at most SLAT_CR8_MAX; vcpu->cr8 is the getter
  * @get_debug:	DR6 and DR7

@@ -375,6 +375,9 @@ int vmx_set_msr(struct slat_vcpu *vcpu, u32 index, u64 value)
 
 	if (!to && index != MSR_EFER)
 		return -ENOENT;
+	/* Loading it would fault. */
+	if (index == MSR_SYSCALL_MASK && value >> 32)
+		return -EINVAL;
 	if (in_state || index == MSR_EFER) {
 		vmx_read_state(vcpu);
 		vmx->changed = true;

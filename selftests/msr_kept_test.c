@@ -206,6 +206,29 @@ TEST_F(kept, vmm_writes)
 	}
 }
 
+/* Intel's CPUs refuse the upper half, AMD's ignore it. */
+static void guest_write_sfmask(uint64_t value)
+{
+	struct guest_fault fault;
+
+	fault = guest_try("mov %%rbx, %%rax\n\tmov %%rbx, %%rdx\n\t"
+			  "shr $32, %%rdx\n\tmov %%edi, %%ecx\n\twrmsr",
+			  "b"(value), "D"(MSR_SFMASK));
+	guest_report(1, fault.vector);
+}
+
+TEST_F(kept, upper_half_of_sfmask)
+{
+	const uint64_t value = 1ul << 32 | 0x200;
+
+	EXPECT_EQ(guest_has_vmcall ? FAILS : WORKS,
+		  vcpu_try_set_msr(self->vcpu, MSR_SFMASK, value));
+	guest_enter_c(self->vcpu, guest_write_sfmask, value);
+	vcpu_set_msr(self->vcpu, MSR_EFER, vcpu_get_msr(self->vcpu, MSR_EFER) | EFER_SCE);
+	EXPECT_EQ(guest_has_vmcall ? GP_VECTOR : NO_FAULT, vcpu_await(self->vcpu, 1));
+	vcpu_await_done(self->vcpu);
+}
+
 static void guest_writes(uint64_t unused)
 {
 	unsigned int i;
