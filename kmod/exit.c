@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What follows from each reason why the guest stopped. */
 #include <linux/string.h>
+#include <asm/cpu.h>
 #include <asm/traps.h>
 
 #include "access.h"
@@ -320,6 +321,10 @@ int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	case SLAT_EXIT_EXCEPTION:
 		slat_vcpu_inject(vcpu, exit->exception.vector, exit->exception.has_error,
 				 exit->exception.error);
+		return 1;
+	case SLAT_EXIT_SPLIT_LOCK:
+		/* As a program's own: it is let through, or gets a signal. */
+		handle_guest_split_lock(vcpu->rip);
 		return 1;
 	case SLAT_EXIT_DEBUG:
 		return slat_debug_exit(vcpu, exit);

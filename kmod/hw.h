@@ -30,6 +30,7 @@ enum slat_exit_reason {
 	SLAT_EXIT_UD,		/* an instruction that the guest does not have */
 	SLAT_EXIT_GP,		/* an instruction that the guest may not use */
 	SLAT_EXIT_EXCEPTION,	/* to be delivered to the guest after all */
+	SLAT_EXIT_SPLIT_LOCK,	/* the host watches for them, and this is one */
 	SLAT_EXIT_DEBUG,	/* for the VMM's debugger */
 	SLAT_EXIT_DR,		/* MOV of a debug register, while the VMM debugs */
 	SLAT_EXIT_MWAIT,	/* or MONITOR */

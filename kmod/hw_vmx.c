@@ -859,6 +859,13 @@ static void exit_cr(struct slat_exit *exit)
 	}
 }
 
+/* An #AC that the guest asked for, not the host, which wants to know of split locks. */
+static bool checks_alignment(const struct slat_vcpu *vcpu)
+{
+	return vcpu->mode.cpl == 3 && (vcpu->mode.cr0 & X86_CR0_AM) &&
+	       (vcpu->rflags & X86_EFLAGS_AC);
+}
+
 static void exit_exception(struct slat_vcpu *vcpu, struct slat_exit *exit, u32 info)
 {
 	const u8 vector = info & INTR_INFO_VECTOR_MASK;
@@ -868,6 +875,11 @@ static void exit_exception(struct slat_vcpu *vcpu, struct slat_exit *exit, u32 i
 		return;
 	if (vector == X86_TRAP_MC) {
 		slat_machine_check();
+		return;
+	}
+	if (vector == X86_TRAP_AC && boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) &&
+	    !checks_alignment(vcpu)) {
+		exit->reason = SLAT_EXIT_SPLIT_LOCK;
 		return;
 	}
 	if (vector == X86_TRAP_DB)
