@@ -27,6 +27,8 @@
 /* Instructions that exit, but not in any guest that may use them. */
 #define EXIT_REASON_GETSEC	11
 #define EXIT_REASON_RSM		17
+#define EXIT_REASON_SEAMCALL	76
+#define EXIT_REASON_TDCALL	77
 
 /**
  * struct vmx_cpu - what a CPU needs
@@ -93,7 +95,7 @@ static struct control secondary = {
 	.msr = MSR_IA32_VMX_PROCBASED_CTLS2,
 	.need = SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID |
 		SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_WBINVD_EXITING,
-	.want = SECONDARY_EXEC_ENABLE_INVPCID,
+	.want = SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_ENCLS_EXITING,
 };
 
 static struct control on_exit = {
@@ -456,6 +458,8 @@ static void prepare(struct vmx_vcpu *vmx)
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmx_write(GUEST_DR7, DR7_FIXED);
+	if (secondary.value & SECONDARY_EXEC_ENCLS_EXITING)
+		vmx_write(ENCLS_EXITING_BITMAP, ~0ULL);
 	if (stops_counters)
 		vmx_write(GUEST_IA32_PERF_GLOBAL_CTRL, 0);
 	write_host();
@@ -918,6 +922,9 @@ static enum slat_exit_reason plain_reason(u32 reason)
 	case EXIT_REASON_INVEPT:
 	case EXIT_REASON_INVVPID:
 	case EXIT_REASON_VMFUNC:
+	case EXIT_REASON_ENCLS:
+	case EXIT_REASON_SEAMCALL:
+	case EXIT_REASON_TDCALL:
 		return SLAT_EXIT_UD;
 	case EXIT_REASON_MONITOR_INSTRUCTION:
 	case EXIT_REASON_MWAIT_INSTRUCTION:
