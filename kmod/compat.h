@@ -140,6 +140,16 @@ static inline bool slat_has_fred(void)
 #endif
 }
 
+/*
+ * Of CPUs whose buffers are not cleared anyway, some leak from them to whom can reach a
+ * device (MMIO stale data).  That is every guest here: its VMM may map one at any time.
+ */
+static __always_inline void slat_clear_stale_data(void)
+{
+	if (static_branch_unlikely(&mmio_stale_data_clear))
+		x86_clear_cpu_buffers();
+}
+
 /* Some CPUs cannot trace (Intel PT) while VMX is on. */
 static inline void slat_trace_pauses(bool on)
 {

@@ -774,6 +774,7 @@ static noinstr bool switch_worlds(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx, 
 	slat_guest_enter_irqoff();
 	if (l1d_flush)
 		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+	slat_clear_stale_data();
 	native_write_cr2(vcpu->cr2);
 	failed = slat_vmx_switch(vcpu->gpr, vmx->launched, spec_ctrl);
 	vcpu->cr2 = native_read_cr2();
