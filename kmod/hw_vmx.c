@@ -456,7 +456,6 @@ static void prepare(struct vmx_vcpu *vmx)
 	vmx_write(GUEST_IA32_DEBUGCTL, 0);
 	vmx_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, 0);
-	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmx_write(GUEST_DR7, DR7_FIXED);
 	if (secondary.value & SECONDARY_EXEC_ENCLS_EXITING)
 		vmx_write(ENCLS_EXITING_BITMAP, ~0ULL);

@@ -35,6 +35,7 @@ struct vmx_segment {
  * @segment:	by enum slat_insn_seg, then LDTR and TR
  * @gdtr:	base and limit
  * @idtr:	base and limit
+ * @pending_debug: of an instruction before this one
  * @pdpte:	what CR3 points to, with 32-bit PAE paging
  * @sysenter_cs: MSR
  * @sysenter_esp: MSR
@@ -44,6 +45,7 @@ struct vmx_state {
 	struct vmx_segment segment[VMX_NR_SEGMENTS];
 	struct vmx_segment gdtr;
 	struct vmx_segment idtr;
+	u64 pending_debug;
 	u64 pdpte[4];
 	u64 sysenter_cs;
 	u64 sysenter_esp;

@@ -45,6 +45,7 @@ void vmx_load_state(struct vmx_vcpu *vmx)
 	state->gdtr.limit = vmx_read(GUEST_GDTR_LIMIT);
 	state->idtr.base = vmx_read(GUEST_IDTR_BASE);
 	state->idtr.limit = vmx_read(GUEST_IDTR_LIMIT);
+	state->pending_debug = vmx_read(GUEST_PENDING_DBG_EXCEPTIONS);
 	for (i = 0; i < ARRAY_SIZE(state->pdpte); i++)
 		state->pdpte[i] = vmx_read(GUEST_PDPTR0 + 2 * i);
 	state->sysenter_cs = vmx_read(GUEST_SYSENTER_CS);
@@ -91,6 +92,7 @@ void vmx_store_state(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 
 	store_segments(state);
 	store_modes(&vcpu->mode);
+	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, state->pending_debug);
 	for (i = 0; i < ARRAY_SIZE(state->pdpte); i++)
 		vmx_write(GUEST_PDPTR0 + 2 * i, state->pdpte[i]);
 	vmx_write(GUEST_SYSENTER_CS, state->sysenter_cs);
