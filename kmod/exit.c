@@ -338,6 +338,8 @@ int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 		if (!has_mwait(vcpu))
 			return inject(vcpu, X86_TRAP_UD, false);
 		return instruction(vcpu, exit);
+	case SLAT_EXIT_TASK_SWITCH:
+		return slat_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, NULL, 0);
 	case SLAT_EXIT_SHUTDOWN:
 		return shutdown(vcpu);
 	case SLAT_EXIT_INVALID:

@@ -26,7 +26,6 @@ enum slat_exit_reason {
 	SLAT_EXIT_CR4,		/* MOV to or from CR4 */
 	SLAT_EXIT_CR8,		/* MOV to or from CR8 */
 	SLAT_EXIT_CACHE,	/* WBINVD or INVD */
-	SLAT_EXIT_SKIP,		/* an instruction that does nothing here */
 	SLAT_EXIT_UD,		/* an instruction that the guest does not have */
 	SLAT_EXIT_GP,		/* an instruction that the guest may not use */
 	SLAT_EXIT_EXCEPTION,	/* to be delivered to the guest after all */
@@ -34,6 +33,7 @@ enum slat_exit_reason {
 	SLAT_EXIT_DEBUG,	/* for the VMM's debugger */
 	SLAT_EXIT_DR,		/* MOV of a debug register, while the VMM debugs */
 	SLAT_EXIT_MWAIT,	/* or MONITOR */
+	SLAT_EXIT_TASK_SWITCH,	/* by a TSS, which the CPU leaves to software */
 	SLAT_EXIT_SHUTDOWN,
 	SLAT_EXIT_INVALID,	/* the CPU refused the guest state */
 	SLAT_EXIT_AWAY,		/* not entered: another CPU holds the vCPU's state */

@@ -929,6 +929,8 @@ static enum slat_exit_reason plain_reason(u32 reason)
 	case EXIT_REASON_MONITOR_INSTRUCTION:
 	case EXIT_REASON_MWAIT_INSTRUCTION:
 		return SLAT_EXIT_MWAIT;
+	case EXIT_REASON_TASK_SWITCH:
+		return SLAT_EXIT_TASK_SWITCH;
 	case EXIT_REASON_TRIPLE_FAULT:
 		return SLAT_EXIT_SHUTDOWN;
 	default:

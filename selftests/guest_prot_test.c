@@ -222,4 +222,68 @@ TEST_F(paged, accessed_and_dirty)
 	EXPECT_EQ(0, bits & (PT_ACCESSED | PT_DIRTY));
 }
 
+/* --- tasks of the CPU's own */
+
+#define TSS_GPA		0xd000ul
+#define SEL_TASK(n)	(0x18 + 8 * (n))
+
+struct tss32 {
+	uint32_t link, esp0, ss0, esp1, ss1, esp2, ss2;
+	uint32_t cr3, eip, eflags;
+	uint32_t eax, ecx, edx, ebx, esp, ebp, esi, edi;
+	uint32_t es, cs, ss, ds, fs, gs, ldt, map;
+};
+
+/* From task 0, which is the CPU's present state, to task 1. */
+GUEST_CODE(task_code, 32,
+	"	mov $0x18, %eax\n"
+	"	ltr %ax\n"
+	"1:	ljmp $0x20, $0\n"
+	"task_switch = 1b - task_code\n"
+	"task_target = . - task_code\n"
+	ASM_REPORT_EAX(1)
+	"	hlt\n");
+
+extern const char task_switch[], task_target[];
+
+static void set_tasks(struct vcpu *vcpu)
+{
+	struct tss32 *tss = vm_ptr(vcpu->vm, TSS_GPA);
+	uint64_t *gdt = vm_ptr(vcpu->vm, GDT_GPA);
+	struct kvm_sregs sregs;
+
+	vcpu_get_sregs(vcpu, &sregs);
+	sregs.gdt.base = GDT_GPA;
+	sregs.gdt.limit = 5 * 8 - 1;
+	vcpu_set_sregs(vcpu, &sregs);
+	gdt[1] = 0x00cf9b000000ffff;
+	gdt[2] = 0x00cf93000000ffff;
+	gdt[SEL_TASK(0) / 8] = 0x0000890000000067 | TSS_GPA << 16;
+	gdt[SEL_TASK(1) / 8] = 0x0000890000000067 | (TSS_GPA + sizeof(*tss)) << 16;
+	tss[1] = (struct tss32) {
+		.cr3 = sregs.cr3, .eip = VM_CODE_GPA + (uintptr_t)task_target,
+		.eflags = RFLAGS_FIXED, .eax = 0x7a5c, .esp = 0x7000,
+		.es = 0x10, .cs = 0x08, .ss = 0x10, .ds = 0x10, .fs = 0x10, .gs = 0x10,
+	};
+}
+
+/* VT-x leaves it to software, and slat has none. */
+TEST_F(prot, task_switch)
+{
+	struct kvm_run *run = self->vcpu->run;
+	struct kvm_regs regs;
+
+	load_and_enter(self, task_code);
+	set_tasks(self->vcpu);
+	if (!guest_has_vmcall || slat_is_kvm()) {
+		EXPECT_EQ(0x7a5c, vcpu_await(self->vcpu, 1));
+		return;
+	}
+	EXPECT_EQ(KVM_EXIT_INTERNAL_ERROR, vcpu_run(self->vcpu));
+	EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION, run->internal.suberror);
+	EXPECT_EQ(0, run->internal.ndata);
+	vcpu_get_regs(self->vcpu, &regs);
+	EXPECT_EQ(VM_CODE_GPA + (uintptr_t)task_switch, regs.rip);
+}
+
 SLAT_HARNESS_MAIN
