@@ -14,49 +14,65 @@
 #include "user.h"
 #include "vcpu.h"
 
-/* Context: slots_srcu. */
-static int host_address(struct slat_vm *vm, u64 gpa, bool write, void __user **host)
-{
-	const struct slat_slot *slot = slat_slot_find(vm, gpa >> PAGE_SHIFT);
-
-	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
-		return -ENOENT;
-	*host = (void __user *)(slat_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
-	return 0;
-}
-
 bool slat_gpa_is_memory(struct slat_vm *vm, u64 gpa, bool write)
 {
-	int idx = slat_srcu_read_lock(&vm->slots_srcu);
-	void __user *host;
-	int err = host_address(vm, gpa, write, &host);
+	const int idx = slat_srcu_read_lock(&vm->slots_srcu);
+	const struct slat_slot *slot = slat_slot_find(vm, gpa >> PAGE_SHIFT);
+	const bool found = slot && !(write && (slot->flags & KVM_MEM_READONLY));
 
 	slat_srcu_read_unlock(&vm->slots_srcu, idx);
-	return !err;
+	return found;
 }
 
-int slat_gpa_read(struct slat_vm *vm, u64 gpa, void *data, unsigned int len)
+/* -EAGAIN: wait for a conversion first. */
+static int read_once(struct slat_vcpu *vcpu, u64 gpa, void *data, unsigned int len)
 {
-	int idx = slat_srcu_read_lock(&vm->slots_srcu);
+	const int idx = slat_srcu_read_lock(&vcpu->vm->slots_srcu);
 	void __user *host;
-	int err = host_address(vm, gpa, false, &host);
+	int err = slat_vcpu_map(vcpu, gpa >> PAGE_SHIFT, SLAT_R, &host);
 
-	if (!err && slat_copy_from_user(data, host, len))
-		err = -EFAULT;
-	slat_srcu_read_unlock(&vm->slots_srcu, idx);
+	if (!err) {
+		if (slat_copy_from_user(data, host + offset_in_page(gpa), len))
+			err = -EFAULT;
+		slat_vcpu_unmap(vcpu);
+	}
+	slat_srcu_read_unlock(&vcpu->vm->slots_srcu, idx);
 	return err;
 }
 
-int slat_gpa_write(struct slat_vm *vm, u64 gpa, const void *data, unsigned int len)
+int slat_gpa_read(struct slat_vcpu *vcpu, u64 gpa, void *data, unsigned int len)
 {
-	int idx = slat_srcu_read_lock(&vm->slots_srcu);
-	void __user *host;
-	int err = host_address(vm, gpa, true, &host);
+	int err;
 
-	if (!err && slat_copy_to_user(host, data, len))
-		err = -EFAULT;
-	slat_srcu_read_unlock(&vm->slots_srcu, idx);
+	do
+		err = read_once(vcpu, gpa, data, len);
+	while (slat_claim_retry(vcpu->vm, &err));
 	return err;
+}
+
+static int write_once(struct slat_vcpu *vcpu, u64 gpa, const void *data, unsigned int len)
+{
+	const int idx = slat_srcu_read_lock(&vcpu->vm->slots_srcu);
+	void __user *host;
+	int err = slat_vcpu_map(vcpu, gpa >> PAGE_SHIFT, SLAT_R | SLAT_W, &host);
+
+	if (!err) {
+		if (slat_copy_to_user(host + offset_in_page(gpa), data, len))
+			err = -EFAULT;
+		slat_vcpu_unmap(vcpu);
+	}
+	slat_srcu_read_unlock(&vcpu->vm->slots_srcu, idx);
+	return err;
+}
+
+int slat_gpa_write(struct slat_vcpu *vcpu, u64 gpa, const void *data, unsigned int len)
+{
+	int err;
+
+	do
+		err = write_once(vcpu, gpa, data, len);
+	while (slat_claim_retry(vcpu->vm, &err));
+	return err == -EROFS ? -ENOENT : err;
 }
 
 /* Real mode and vm86 do not look at the type, so that CS can be written there. */
@@ -161,7 +177,7 @@ static int fetch_bytes(struct slat_vcpu *vcpu, u64 linear, u8 *bytes, unsigned i
 	int err = slat_translate(vcpu, linear + *nr, SLAT_X, &gpa);
 
 	if (!err)
-		err = slat_gpa_read(vcpu->vm, gpa, bytes + *nr, len);
+		err = slat_gpa_read(vcpu, gpa, bytes + *nr, len);
 	if (!err)
 		*nr += len;
 	return err;

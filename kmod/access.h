@@ -27,13 +27,13 @@ struct slat_vm;
  * Return: 0; -ENOENT: no slot there; -EFAULT: the VMM's memory is not readable.
  * Never crosses into another page: @gpa + @len stays in one.
  */
-int slat_gpa_read(struct slat_vm *vm, u64 gpa, void *data, unsigned int len);
+int slat_gpa_read(struct slat_vcpu *vcpu, u64 gpa, void *data, unsigned int len);
 
 /**
  * slat_gpa_write() - copy to guest-physical memory
  * Return: as slat_gpa_read(); -ENOENT also for a read-only slot.
  */
-int slat_gpa_write(struct slat_vm *vm, u64 gpa, const void *data, unsigned int len);
+int slat_gpa_write(struct slat_vcpu *vcpu, u64 gpa, const void *data, unsigned int len);
 
 /** slat_gpa_is_memory() - would slat_gpa_read(), or slat_gpa_write() for @write, find a slot? */
 bool slat_gpa_is_memory(struct slat_vm *vm, u64 gpa, bool write);

@@ -94,9 +94,9 @@ static int complete_ins(struct slat_vcpu *vcpu)
 
 	if (has_moved(vcpu))
 		return 1;
-	err = slat_gpa_write(vcpu->vm, dst[0].gpa, data, dst[0].len);
+	err = slat_gpa_write(vcpu, dst[0].gpa, data, dst[0].len);
 	if (!err && dst[1].len)
-		err = slat_gpa_write(vcpu->vm, dst[1].gpa, data + dst[0].len, dst[1].len);
+		err = slat_gpa_write(vcpu, dst[1].gpa, data + dst[0].len, dst[1].len);
 	if (err)
 		return err == -ENOENT ? not_memory(vcpu) : err;
 	slat_string_commit(vcpu, &vcpu->io.insn, vcpu->io.count, false);
@@ -144,9 +144,9 @@ static int outs_exit(struct slat_vcpu *vcpu, u16 port, const struct slat_fragmen
 	unsigned int rung;
 	int err;
 
-	err = slat_gpa_read(vcpu->vm, src[0].gpa, data, src[0].len);
+	err = slat_gpa_read(vcpu, src[0].gpa, data, src[0].len);
 	if (!err && src[1].len)
-		err = slat_gpa_read(vcpu->vm, src[1].gpa, data + src[0].len, src[1].len);
+		err = slat_gpa_read(vcpu, src[1].gpa, data + src[0].len, src[1].len);
 	if (err)
 		return err == -ENOENT ? not_memory(vcpu) : err;
 	rung = ring(vcpu, port);

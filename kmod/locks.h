@@ -59,6 +59,11 @@
 	 */										\
 	LOCK(HW, "hw_lock", MUTEX)							\
 	/*										\
+	 * Frames that are being converted: whoever wants to guard one waits, with a	\
+	 * vCPU's mutex as a rule.  Conversions do not wait for guards.			\
+	 */										\
+	LOCK(CLAIM, "vm->guards.claim", MUTEX)						\
+	/*										\
 	 * A snapshot of the slots.  A reader waits for nothing, so that a notifier	\
 	 * may read at any point; but it may fault in user memory, and whoever		\
 	 * changes the slots waits for it.  Hence outside of mm, inside slots_lock.	\
@@ -75,7 +80,9 @@
 	 */										\
 	LOCK(TABLE, "mmu->lock", RWLOCK)						\
 	/* The VMM's last write to a TSC. */						\
-	LOCK(TSC, "vm->tsc.lock", SPINLOCK)
+	LOCK(TSC, "vm->tsc.lock", SPINLOCK)						\
+	/* Which frames are guarded, and which are being converted. */			\
+	LOCK(GUARDS, "vm->guards.lock", SPINLOCK)
 
 enum slat_lock_level {
 #define LOCK(level, name, kind) SLAT_LOCK_##level,

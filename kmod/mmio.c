@@ -243,7 +243,7 @@ static int read_operands(struct slat_vcpu *vcpu)
 	int err;
 
 	while ((piece = next_piece(mmio, SLAT_R))) {
-		err = slat_gpa_read(vcpu->vm, piece->gpa, read_data(mmio, piece), piece->len);
+		err = slat_gpa_read(vcpu, piece->gpa, read_data(mmio, piece), piece->len);
 		if (err == -ENOENT)
 			return exit_to_vmm(vcpu, piece, 0, complete_read, false);
 		if (err)
@@ -373,7 +373,7 @@ static int write_memory(struct slat_vcpu *vcpu)
 
 		if (!(piece->access & SLAT_W))
 			continue;
-		err = slat_gpa_write(vcpu->vm, piece->gpa, write_data(mmio, piece), piece->len);
+		err = slat_gpa_write(vcpu, piece->gpa, write_data(mmio, piece), piece->len);
 		if (!err)
 			piece->access &= ~SLAT_W;
 		else if (err != -ENOENT)

@@ -13,7 +13,6 @@
 #include "user.h"
 #include "vcpu.h"
 
-#define LEVELS_MAX	5
 #define TRIES		16
 
 /* Error code of #PF. */
@@ -37,20 +36,21 @@ enum {
  */
 struct walk {
 	struct slat_vcpu *vcpu;
-	struct slat_mode mode;
+	const struct slat_mode *mode;
 	u64 linear;
 	unsigned int access;
 	unsigned int levels;
 	unsigned int level;		/* where the walk is */
 	bool quiet;			/* raise nothing, set nothing */
 	u64 rights;
-	u64 entry[LEVELS_MAX];		/* by level - 1 */
-	void __user *host[LEVELS_MAX];	/* of the entry, NULL when it is in ROM */
+	unsigned int nr_mapped;		/* of slat_vcpu_map() */
+	u64 entry[SLAT_VCPU_GUARDS];		/* by level - 1 */
+	void __user *host[SLAT_VCPU_GUARDS];	/* of the entry, NULL when it is in ROM */
 };
 
 static bool is_user(const struct walk *walk)
 {
-	return walk->mode.cpl == 3;
+	return walk->mode->cpl == 3;
 }
 
 static unsigned int count_levels(const struct slat_mode *mode)
@@ -74,11 +74,11 @@ static u64 root_table(const struct walk *walk)
 {
 	switch (walk->levels) {
 	case 2:
-		return walk->mode.cr3 & GENMASK_ULL(31, 12);
+		return walk->mode->cr3 & GENMASK_ULL(31, 12);
 	case 3:
-		return walk->mode.cr3 & GENMASK_ULL(31, 5);
+		return walk->mode->cr3 & GENMASK_ULL(31, 5);
 	default:
-		return walk->mode.cr3 & ENTRY_ADDRESS;
+		return walk->mode->cr3 & ENTRY_ADDRESS;
 	}
 }
 
@@ -104,7 +104,7 @@ static bool is_leaf(const struct walk *walk, u64 entry)
 	if (!(entry & _PAGE_PSE))
 		return false;
 	if (walk->level == 2)
-		return walk->levels > 2 || (walk->mode.cr4 & X86_CR4_PSE);
+		return walk->levels > 2 || (walk->mode->cr4 & X86_CR4_PSE);
 	return walk->level == 3 && walk->levels > 3 && boot_cpu_has(X86_FEATURE_GBPAGES);
 }
 
@@ -128,7 +128,7 @@ static u64 reserved_bits(const struct walk *walk, u64 entry)
 		return leaf && walk->level == 2 ? reserved_pse36(walk) : 0;
 
 	bits = ENTRY_ADDRESS & ~GENMASK_ULL(address_width(walk) - 1, 0);
-	if (!(walk->mode.efer & EFER_NX))
+	if (!(walk->mode->efer & EFER_NX))
 		bits |= _PAGE_NX;
 	if (walk->levels == 3)
 		bits |= GENMASK_ULL(62, 52);
@@ -143,7 +143,7 @@ static u64 reserved_bits(const struct walk *walk, u64 entry)
 
 static int page_fault(const struct walk *walk, u32 error)
 {
-	const struct slat_mode *mode = &walk->mode;
+	const struct slat_mode *mode = walk->mode;
 
 	if (walk->access & SLAT_W)
 		error |= PF_WRITE;
@@ -160,22 +160,35 @@ static int page_fault(const struct walk *walk, u32 error)
 	return SLAT_INJECTED;
 }
 
-/* Without memory there, nothing is present. */
+/* Without memory there, nothing is present.  Guarded to the end of the walk. */
+static int map_entry(struct walk *walk, u64 gpa, void __user **host)
+{
+	const u64 gfn = gpa >> PAGE_SHIFT;
+	int err = slat_vcpu_map(walk->vcpu, gfn, SLAT_R | SLAT_W, host);
+	const bool is_rom = err == -EROFS;
+
+	if (is_rom)
+		err = slat_vcpu_map(walk->vcpu, gfn, SLAT_R, host);
+	if (err)
+		return err == -ENOENT ? page_fault(walk, 0) : err;
+	walk->nr_mapped++;
+	*host += offset_in_page(gpa);
+	walk->host[walk->level - 1] = is_rom ? NULL : *host;
+	return 0;
+}
+
 static int read_entry(struct walk *walk, u64 gpa)
 {
-	const struct slat_slot *slot = slat_slot_find(walk->vcpu->vm, gpa >> PAGE_SHIFT);
 	unsigned int i = walk->level - 1;
 	void __user *host;
 	u32 entry;
-	int err;
+	int err = map_entry(walk, gpa, &host);
 
-	if (!slot)
-		return page_fault(walk, 0);
-	host = (void __user *)(slat_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
-	walk->host[i] = slot->flags & KVM_MEM_READONLY ? NULL : host;
+	if (err)
+		return err;
 	if (walk->levels > 2)
-		return slat_get_user(walk->entry[i], (u64 __user *)host);
-	err = slat_get_user(entry, (u32 __user *)host);
+		return slat_get_user_again(walk->entry[i], (u64 __user *)host);
+	err = slat_get_user_again(entry, (u32 __user *)host);
 	walk->entry[i] = entry;
 	return err;
 }
@@ -216,7 +229,7 @@ static int descend(struct walk *walk)
 
 static bool is_allowed(const struct walk *walk)
 {
-	const struct slat_mode *mode = &walk->mode;
+	const struct slat_mode *mode = walk->mode;
 	bool user = is_user(walk);
 	bool supervisor_on_user = !user && (walk->rights & _PAGE_USER);
 
@@ -300,31 +313,46 @@ static u64 leaf_address(const struct walk *walk)
 	return base | (walk->linear & offset);
 }
 
-static int walk_tables(struct walk *walk)
+static int walk_guarded(struct walk *walk)
 {
 	struct slat_vm *vm = walk->vcpu->vm;
 	int idx = slat_srcu_read_lock(&vm->slots_srcu);
-	unsigned int tries;
-	int err = -EAGAIN;
+	int err;
 
-	for (tries = 0; err == -EAGAIN && tries < TRIES; tries++)
-		err = walk_once(walk);
+	/* For all the entries that it reads. */
+	slat_user_access();
+	err = walk_once(walk);
+	for (; walk->nr_mapped; walk->nr_mapped--)
+		slat_vcpu_unmap(walk->vcpu);
 	slat_srcu_read_unlock(&vm->slots_srcu, idx);
+	return err;
+}
+
+static int walk_tables(struct walk *walk)
+{
+	unsigned int tries;
+	int err;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		err = walk_guarded(walk);
+		if (!slat_claim_retry(walk->vcpu->vm, &err))
+			return err;
+	}
 	/* The guest may fight with itself: not for ever in here. */
-	return err == -EAGAIN ? SLAT_INJECTED : err;
+	return SLAT_INJECTED;
 }
 
 int slat_translate(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 *gpa)
 {
-	struct walk walk = { .vcpu = vcpu, .access = access, .mode = vcpu->mode };
+	struct walk walk = { .vcpu = vcpu, .access = access, .mode = &vcpu->mode };
 	int err;
 
-	walk.linear = walk.mode.cs_l ? linear : (u32)linear;
-	if (!(walk.mode.cr0 & X86_CR0_PG)) {
+	walk.linear = walk.mode->cs_l ? linear : (u32)linear;
+	if (!(walk.mode->cr0 & X86_CR0_PG)) {
 		*gpa = walk.linear;
 		return 0;
 	}
-	walk.levels = count_levels(&walk.mode);
+	walk.levels = count_levels(walk.mode);
 	err = walk_tables(&walk);
 	if (!err)
 		*gpa = leaf_address(&walk);
@@ -333,17 +361,17 @@ int slat_translate(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 
 
 bool slat_translate_quietly(struct slat_vcpu *vcpu, u64 linear, u64 *gpa)
 {
-	struct walk walk = { .vcpu = vcpu, .quiet = true, .mode = vcpu->mode };
+	struct walk walk = { .vcpu = vcpu, .quiet = true, .mode = &vcpu->mode };
 
 	/* The VMM's addresses do not depend on the code that happens to run. */
-	walk.linear = walk.mode.efer & EFER_LMA ? linear : (u32)linear;
-	if (!(walk.mode.cr0 & X86_CR0_PG)) {
+	walk.linear = walk.mode->efer & EFER_LMA ? linear : (u32)linear;
+	if (!(walk.mode->cr0 & X86_CR0_PG)) {
 		*gpa = walk.linear;
 		return true;
 	}
-	if ((walk.mode.efer & EFER_LMA) && !slat_is_canonical(linear, walk.mode.cr4))
+	if ((walk.mode->efer & EFER_LMA) && !slat_is_canonical(linear, walk.mode->cr4))
 		return false;
-	walk.levels = count_levels(&walk.mode);
+	walk.levels = count_levels(walk.mode);
 	if (walk_tables(&walk))
 		return false;
 	*gpa = leaf_address(&walk);

@@ -63,14 +63,18 @@ static int look(struct vm_area_struct *vma, unsigned long hva, bool write,
 	return 0;
 }
 
+static bool is_pfnmap(const struct vm_area_struct *vma)
+{
+	return vma && (vma->vm_flags & (VM_IO | VM_PFNMAP));
+}
+
 static int get_locked(unsigned long hva, bool write, struct slat_pfnmap *pfnmap)
 {
 	struct vm_area_struct *vma = vma_lookup(current->mm, hva);
 	bool unlocked = false;
 	int ret;
 
-	if (!vma || !(vma->vm_flags & (VM_IO | VM_PFNMAP)) ||
-	    !(vma->vm_flags & (write ? VM_WRITE : VM_READ)))
+	if (!is_pfnmap(vma) || !(vma->vm_flags & (write ? VM_WRITE : VM_READ)))
 		return -EFAULT;
 	/* A private mapping may hold copies, which are pages like any other. */
 	if (is_cow_mapping(vma->vm_flags))
@@ -95,4 +99,15 @@ int slat_pfnmap_get(unsigned long hva, bool write, struct slat_pfnmap *pfnmap)
 	ret = get_locked(hva, write, pfnmap);
 	mmap_read_unlock(current->mm);
 	return ret;
+}
+
+bool slat_pfnmap_is_at(unsigned long hva)
+{
+	bool found;
+
+	slat_user_access();
+	mmap_read_lock(current->mm);
+	found = is_pfnmap(vma_lookup(current->mm, hva));
+	mmap_read_unlock(current->mm);
+	return found;
 }

@@ -35,4 +35,7 @@ struct slat_pfnmap {
  */
 int slat_pfnmap_get(unsigned long hva, bool write, struct slat_pfnmap *pfnmap);
 
+/** slat_pfnmap_is_at() - is there such memory at all?  Context: as slat_pfnmap_get(). */
+bool slat_pfnmap_is_at(unsigned long hva);
+
 #endif

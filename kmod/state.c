@@ -88,7 +88,7 @@ void slat_sregs2_get(struct slat_vcpu *vcpu, struct kvm_sregs2 *sregs2)
 	memset(sregs2, 0, sizeof(*sregs2));
 	memcpy(sregs2, &sregs, offsetof(struct kvm_sregs2, flags));
 	if (is_pae(sregs.cr0, sregs.cr4, sregs.efer) &&
-	    !slat_gpa_read(vcpu->vm, sregs.cr3 & GENMASK_ULL(31, 5), sregs2->pdptrs,
+	    !slat_gpa_read(vcpu, sregs.cr3 & GENMASK_ULL(31, 5), sregs2->pdptrs,
 			   sizeof(sregs2->pdptrs)))
 		sregs2->flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
 }

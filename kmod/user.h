@@ -17,6 +17,8 @@
 #define slat_copy_from_user(to, from, len)	slat_checked(copy_from_user(to, from, len))
 #define slat_copy_to_user(to, from, len)	slat_checked(copy_to_user(to, from, len))
 #define slat_get_user(value, from)		slat_checked(get_user(value, from))
+/* After slat_user_access(), with no lock taken since. */
+#define slat_get_user_again(value, from)	get_user(value, from)
 #define slat_put_user(value, to)		slat_checked(put_user(value, to))
 #define slat_memdup_user(from, len)		slat_checked(memdup_user(from, len))
 #define slat_vmemdup_user(from, len)		slat_checked(vmemdup_user(from, len))
@@ -26,5 +28,9 @@
 	slat_checked(__try_cmpxchg_user(to, old, new, label))
 #define slat_get_user_pages(from, nr, pages, flags)			\
 	slat_checked(get_user_pages_unlocked(from, nr, pages, flags))
+#define slat_get_user_pages_fast(from, nr, flags, pages)		\
+	slat_checked(get_user_pages_fast(from, nr, flags, pages))
+#define slat_pin_user_pages_fast(from, nr, flags, pages)		\
+	slat_checked(pin_user_pages_fast(from, nr, flags, pages))
 
 #endif

@@ -9,6 +9,7 @@
 #include "debug.h"
 #include "emulate.h"
 #include "fault.h"
+#include "guard.h"
 #include "hw.h"
 #include "inject.h"
 #include "io.h"
@@ -112,6 +113,7 @@ struct slat_known_insn {
  * @guest_gen:	for flush_check.c: the cut generation that the CPU it runs on has
  *		flushed; 0: it is not in the guest
  * @noted:	jiffies of when RCU was last told that the guest is entered
+ * @guards:	guest memory that its emulation is at.  Read by everybody
  * @exit:	what ended the guest's last time
  * @filler:	for faults and slat_prefault()
  * @complete:	finishes the instruction for which KVM_RUN returned to the VMM;
@@ -159,6 +161,7 @@ struct slat_vcpu {
 	u64 guest_gen;
 	unsigned long noted;
 
+	struct slat_vcpu_guards guards;
 	struct slat_exit exit;
 	struct slat_filler filler;
 	int (*complete)(struct slat_vcpu *vcpu);
@@ -253,6 +256,50 @@ u64 slat_cpuid_xcr0(void);
 
 /** slat_cpuid_xcr0_valid() - may XCR0 hold @xcr0? */
 bool slat_cpuid_xcr0_valid(u64 xcr0);
+
+/**
+ * slat_vcpu_map() - guard a guest frame for the emulation on a vCPU
+ * @access:	SLAT_R, or SLAT_R and SLAT_W
+ * @host:	out: where the VMM has it
+ *
+ * Inline since it is done a handful of times for each instruction.
+ *
+ * Context: vcpu->mutex held; vm->slots_srcu as well, until it is unmapped.
+ * Return: 0; -ENOENT: no slot; -EROFS: a read-only one, to be written; -EAGAIN: it is being
+ * converted: let go of slots_srcu and ask slat_claim_retry().
+ */
+static __always_inline int slat_vcpu_map(struct slat_vcpu *vcpu, u64 gfn, unsigned int access,
+					 void __user **host)
+{
+	const struct slat_slot *slot = slat_slot_find(vcpu->vm, gfn);
+	struct slat_vcpu_guards *own = &vcpu->guards;
+	u64 *frame = &own->frame[own->nr];
+
+	if (!slot)
+		return -ENOENT;
+	if ((access & SLAT_W) && (slot->flags & KVM_MEM_READONLY))
+		return -EROFS;
+	/* Before claims are looked for; pairs with the barrier in slat_claim_begin(). */
+	smp_store_mb(*frame, gfn << PAGE_SHIFT | access);
+	/* With acquire: what a claim that is over has converted is seen to be. */
+	if (unlikely(smp_load_acquire(&vcpu->vm->guards.nr_claims)) &&
+	    slat_guards_yield(&vcpu->vm->guards, frame))
+		return -EAGAIN;
+	own->nr++;
+	*host = (void __user *)slat_slot_hva(slot, gfn);
+	return 0;
+}
+
+/** slat_vcpu_unmap() - the reverse, for what was mapped last. */
+static __always_inline void slat_vcpu_unmap(struct slat_vcpu *vcpu)
+{
+	struct slat_vcpu_guards *own = &vcpu->guards;
+
+	if (WARN_ON_ONCE(!own->nr))
+		return;
+	/* What was done under the guard comes before. */
+	smp_store_release(&own->frame[--own->nr], 0);
+}
 
 /* The operand of RDMSR, WRMSR and XSETBV. */
 static inline u64 slat_edx_eax(const struct slat_vcpu *vcpu)

@@ -267,6 +267,7 @@ struct slat_vm *slat_vm_create(const struct slat_table_ops *ops)
 	xa_init(&vm->vcpus);
 	slat_spinlock_init(&vm->tsc.lock, SLAT_LOCK_TSC, vm);
 	INIT_LIST_HEAD(&vm->ioevents);
+	slat_guards_init(vm);
 	mmu_init(vm, ops);
 	slat_memtypes_init(vm);
 
@@ -322,6 +323,7 @@ static void destroy(struct slat_vm *vm)
 	xa_destroy(&vm->vcpus);
 	slat_hw_put();
 	slat_view_destroy(&vm->base);
+	slat_guards_destroy(vm);
 	slat_slots_destroy(vm);
 	slat_memtypes_destroy(vm);
 	slat_msr_filter_free(vm);

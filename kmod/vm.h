@@ -7,6 +7,7 @@
 #include <linux/refcount.h>
 #include <linux/xarray.h>
 
+#include "guard.h"
 #include "locks.h"
 #include "memtype.h"
 #include "msr.h"
@@ -33,6 +34,7 @@ struct slat_stats;
  * @slots_lock:	changes of the slots
  * @slots_srcu:	readers of @slots, and of user memory found through it
  * @slots:	the current snapshot
+ * @guards:	guest memory that the kernel is at
  * @mmu:	what all nested tables share
  * @base:	view 0
  * @memtypes:	what decides how leaves are cached
@@ -67,6 +69,7 @@ struct slat_vm {
 	struct slat_srcu slots_srcu;
 	struct slat_slots __rcu *slots;
 
+	struct slat_guards guards;
 	struct slat_mmu mmu;
 	struct slat_view base;
 	struct slat_memtypes memtypes;

@@ -6,6 +6,8 @@
  * looked up one by one, so that readers keep nobody from changing them, and what they
  * see is no snapshot.
  *
+ * guards: see slat_guards_show().
+ *
  * counters: a line "NAME N" for each.
  */
 #include <linux/atomic.h>
@@ -125,6 +127,13 @@ static int counters_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(counters);
 
+static int guards_show(struct seq_file *file, void *unused)
+{
+	slat_guards_show(file->private, file);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(guards);
+
 void slat_vm_debugfs_create(struct slat_vm *vm)
 {
 	static atomic_t last = ATOMIC_INIT(-1);
@@ -134,6 +143,7 @@ void slat_vm_debugfs_create(struct slat_vm *vm)
 	vm->debugfs = debugfs_create_dir(name, slat_debugfs_dir);
 	debugfs_create_file("tables", 0400, vm->debugfs, vm, &tables_fops);
 	debugfs_create_file("counters", 0400, vm->debugfs, vm, &counters_fops);
+	debugfs_create_file("guards", 0400, vm->debugfs, vm, &guards_fops);
 }
 
 void slat_vm_debugfs_remove(struct slat_vm *vm)

@@ -136,7 +136,7 @@ static void change_paging(struct slat_vcpu *vcpu)
 	vmx->tag_cpu = -1;
 	/* The CPU reads them when the guest itself does this; where no memory is, none is. */
 	if (has_pdptes(&vcpu->mode) &&
-	    slat_gpa_read(vcpu->vm, gpa, vmx->state.pdpte, sizeof(vmx->state.pdpte)))
+	    slat_gpa_read(vcpu, gpa, vmx->state.pdpte, sizeof(vmx->state.pdpte)))
 		memset(vmx->state.pdpte, 0, sizeof(vmx->state.pdpte));
 }
 

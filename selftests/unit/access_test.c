@@ -258,16 +258,32 @@ TEST_F(access, read_only_slot)
 {
 	u32 value = 0x12345678, seen = 0;
 
-	EXPECT_EQ(0, slat_gpa_write(&self->vm, CODE + 8, &value, 4));
+	EXPECT_EQ(0, slat_gpa_write(&self->vcpu, CODE + 8, &value, 4));
 	self->vm.slot[0].flags = KVM_MEM_READONLY;
-	EXPECT_EQ(0, slat_gpa_read(&self->vm, CODE + 8, &seen, 4));
+	EXPECT_EQ(0, slat_gpa_read(&self->vcpu, CODE + 8, &seen, 4));
 	EXPECT_EQ(value, seen);
-	EXPECT_EQ(-ENOENT, slat_gpa_write(&self->vm, CODE + 8, &value, 4));
+	EXPECT_EQ(-ENOENT, slat_gpa_write(&self->vcpu, CODE + 8, &value, 4));
 	EXPECT_TRUE(slat_gpa_is_memory(&self->vm, CODE, false));
 	EXPECT_FALSE(slat_gpa_is_memory(&self->vm, CODE, true));
-	EXPECT_EQ(-ENOENT, slat_gpa_read(&self->vm, CODE - 1, &seen, 1));
-	EXPECT_EQ(-ENOENT, slat_gpa_read(&self->vm, CODE + 2 * PAGE_SIZE, &seen, 1));
+	EXPECT_EQ(-ENOENT, slat_gpa_read(&self->vcpu, CODE - 1, &seen, 1));
+	EXPECT_EQ(-ENOENT, slat_gpa_read(&self->vcpu, CODE + 2 * PAGE_SIZE, &seen, 1));
 	EXPECT_EQ(0, self->vm.slots_srcu);
+}
+
+/* P2: memory that is being converted is waited for, with nothing held. */
+TEST_F(access, conversion)
+{
+	u32 value = 0x12345678, seen = 0;
+
+	shim_claims = 2;
+	EXPECT_EQ(0, slat_gpa_write(&self->vcpu, CODE + 8, &value, 4));
+	EXPECT_EQ(0, shim_claims);
+	shim_claims = 2;
+	EXPECT_EQ(0, slat_gpa_read(&self->vcpu, CODE + 8, &seen, 4));
+	EXPECT_EQ(0, shim_claims);
+	EXPECT_EQ(value, seen);
+	EXPECT_EQ(0, self->vm.slots_srcu);
+	EXPECT_EQ(0, self->vcpu.nr_guards);
 }
 
 TEST_HARNESS_MAIN

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <assert.h>
 #include <linux/uaccess.h>
 
+#include "entry.h"
 #include "ioevent.h"
 #include "vcpu_shim.h"
 
@@ -24,6 +26,32 @@ struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn)
 		if (gfn - vm->slot[i].gfn < vm->slot[i].npages)
 			return &vm->slot[i];
 	return NULL;
+}
+
+unsigned int shim_claims;
+
+int slat_vcpu_map(struct slat_vcpu *vcpu, u64 gfn, unsigned int access, void **host)
+{
+	const struct slat_slot *slot = slat_slot_find(vcpu->vm, gfn);
+
+	if (!slot)
+		return -ENOENT;
+	if ((access & SLAT_W) && (slot->flags & KVM_MEM_READONLY))
+		return -EROFS;
+	if (shim_claims) {
+		shim_claims--;
+		return -EAGAIN;
+	}
+	assert(vcpu->vm->slots_srcu && vcpu->nr_guards < SLAT_VCPU_GUARDS);
+	vcpu->nr_guards++;
+	*host = (void *)slat_slot_hva(slot, gfn);
+	return 0;
+}
+
+void slat_vcpu_unmap(struct slat_vcpu *vcpu)
+{
+	assert(vcpu->nr_guards);
+	vcpu->nr_guards--;
 }
 
 void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip)

@@ -58,6 +58,7 @@ struct slat_vcpu {
 	u64 rip;
 	u64 rflags;
 	u64 cr2;
+	unsigned int nr_guards;
 	struct slat_events events;
 	int (*complete)(struct slat_vcpu *vcpu);
 	struct slat_io io;
@@ -97,6 +98,21 @@ static inline bool slat_is_canonical(u64 gva, u64 cr4)
 	unsigned int shift = cr4 & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
 
 	return (u64)((s64)(gva << shift) >> shift) == gva;
+}
+
+/* How often a frame is being converted just when it is to be guarded. */
+extern unsigned int shim_claims;
+
+int slat_vcpu_map(struct slat_vcpu *vcpu, u64 gfn, unsigned int access, void **host);
+void slat_vcpu_unmap(struct slat_vcpu *vcpu);
+#define SLAT_VCPU_GUARDS	5
+
+static inline bool slat_claim_retry(struct slat_vm *vm, int *err)
+{
+	if (*err != -EAGAIN)
+		return false;
+	*err = 0;
+	return true;
 }
 
 struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn);

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Guards and claims.  Of a guard and a claim on the same frame, each is made known before
+ * the other is looked for: so at least one of the two sees that it has to stand back.
+ */
+#include <linux/mm.h>
+#include <linux/seq_file.h>
+
+#include "guard.h"
+#include "pfnmap.h"
+#include "user.h"
+#include "vcpu.h"
+
+/* Context: guards->lock. */
+static bool is_claimed(const struct slat_guards *guards, u64 first, u64 last)
+{
+	const struct slat_claim *claim;
+
+	list_for_each_entry(claim, &guards->claims, link)
+		if (claim->first <= last && first <= claim->last)
+			return true;
+	return false;
+}
+
+int slat_claim_wait(struct slat_vm *vm)
+{
+	struct slat_guards *guards = &vm->guards;
+	const unsigned int before = READ_ONCE(guards->nr_ended);
+	int ret;
+
+	slat_lock_take(&guards->claim, SLAT_LOCK_SHARED);
+	ret = wait_event_killable(guards->ended, !READ_ONCE(guards->nr_claims) ||
+						 READ_ONCE(guards->nr_ended) != before);
+	slat_lock_release(&guards->claim);
+	return ret ? -EINTR : 0;
+}
+
+/* Guards with a page */
+
+static bool try_enter(struct slat_guard *guard)
+{
+	struct slat_guards *guards = &guard->vm->guards;
+	bool free;
+
+	slat_spin_lock(&guards->lock);
+	free = !is_claimed(guards, guard->node.start, guard->node.last);
+	if (free)
+		interval_tree_insert(&guard->node, &guards->held);
+	slat_spin_unlock(&guards->lock);
+	return free;
+}
+
+static int enter(struct slat_guard *guard)
+{
+	int ret = 0;
+
+	while (!ret && !try_enter(guard))
+		ret = slat_claim_wait(guard->vm);
+	return ret;
+}
+
+static void leave(struct slat_guard *guard)
+{
+	struct slat_guards *guards = &guard->vm->guards;
+
+	slat_spin_lock(&guards->lock);
+	interval_tree_remove(&guard->node, &guards->held);
+	slat_spin_unlock(&guards->lock);
+	guard->vm = NULL;
+}
+
+/*
+ * A pin tells the host that the contents are in use.  To read them at once needs none, and
+ * would only unshare the page.
+ */
+static bool wants_pin(unsigned int access)
+{
+	return access & (SLAT_W | SLAT_GUARD_LONG);
+}
+
+static int get_page_at(unsigned long hva, unsigned int access, struct page **page)
+{
+	const unsigned int flags = (access & SLAT_W ? FOLL_WRITE : 0) |
+				   (access & SLAT_GUARD_LONG ? FOLL_LONGTERM : 0);
+	const int ret = wants_pin(access) ? slat_pin_user_pages_fast(hva, 1, flags, page) :
+					    slat_get_user_pages_fast(hva, 1, flags, page);
+
+	if (ret == 1)
+		return 0;
+	if (!ret || ret == -EFAULT)
+		return slat_pfnmap_is_at(hva) ? -ENXIO : -EFAULT;
+	return ret;
+}
+
+static int get_page_of(struct slat_vm *vm, u64 gfn, unsigned int access, struct page **page)
+{
+	const int idx = slat_srcu_read_lock(&vm->slots_srcu);
+	const struct slat_slot *slot = slat_slot_find(vm, gfn);
+	int ret;
+
+	if (!slot)
+		ret = -ENOENT;
+	else if ((access & SLAT_W) && (slot->flags & KVM_MEM_READONLY))
+		ret = -EROFS;
+	else
+		ret = get_page_at(slat_slot_hva(slot, gfn), access, page);
+	slat_srcu_read_unlock(&vm->slots_srcu, idx);
+	return ret;
+}
+
+int slat_gfn_map(struct slat_vm *vm, u64 gfn, unsigned int access, const char *owner,
+		 struct slat_guard *guard)
+{
+	int ret;
+
+	*guard = (struct slat_guard) {
+		.node = { .start = gfn, .last = gfn },
+		.vm = vm, .owner = owner, .access = access,
+	};
+	ret = enter(guard);
+	if (ret)
+		goto none;
+	ret = get_page_of(vm, gfn, access, &guard->page);
+	if (ret)
+		goto err_leave;
+	guard->host = page_address(guard->page);
+	return 0;
+
+err_leave:
+	leave(guard);
+none:
+	guard->vm = NULL;
+	return ret;
+}
+
+void slat_gfn_unmap(struct slat_guard *guard, bool wrote)
+{
+	if (WARN_ON_ONCE(!guard->vm))
+		return;
+	if (wants_pin(guard->access))
+		unpin_user_pages_dirty_lock(&guard->page, 1, wrote);
+	else
+		put_page(guard->page);
+	leave(guard);
+}
+
+/* Guards of vCPUs */
+
+bool slat_guards_yield(struct slat_guards *guards, u64 *frame)
+{
+	const u64 gfn = *frame >> PAGE_SHIFT;
+	bool claimed;
+
+	slat_spin_lock(&guards->lock);
+	claimed = is_claimed(guards, gfn, gfn);
+	slat_spin_unlock(&guards->lock);
+	if (claimed)
+		WRITE_ONCE(*frame, 0);
+	return claimed;
+}
+
+/* Claims */
+
+static bool is_at(const struct slat_vcpu_guards *own, const struct slat_claim *claim)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLAT_VCPU_GUARDS; i++) {
+		/* If it was one, what was done under it came before. */
+		const u64 frame = smp_load_acquire(&own->frame[i]);
+
+		if (frame && frame >> PAGE_SHIFT >= claim->first &&
+		    frame >> PAGE_SHIFT <= claim->last)
+			return true;
+	}
+	return false;
+}
+
+static bool any_vcpu_is_at(struct slat_vm *vm, const struct slat_claim *claim)
+{
+	struct slat_vcpu *vcpu;
+	unsigned long id;
+
+	xa_for_each(&vm->vcpus, id, vcpu)
+		if (is_at(&vcpu->guards, claim))
+			return true;
+	return false;
+}
+
+static int try_claim(struct slat_guards *guards, struct slat_claim *claim)
+{
+	int ret = -EBUSY;
+
+	slat_spin_lock(&guards->lock);
+	if (!interval_tree_iter_first(&guards->held, claim->first, claim->last) &&
+	    !is_claimed(guards, claim->first, claim->last)) {
+		list_add(&claim->link, &guards->claims);
+		WRITE_ONCE(guards->nr_claims, guards->nr_claims + 1);
+		ret = 0;
+	}
+	slat_spin_unlock(&guards->lock);
+	return ret;
+}
+
+int slat_claim_begin(struct slat_vm *vm, struct slat_claim *claim)
+{
+	struct slat_guards *guards = &vm->guards;
+	int ret;
+
+	/* Others will wait for it: is that in order? */
+	slat_lock_take(&guards->claim, SLAT_LOCK_EXCLUSIVE);
+	slat_lock_release(&guards->claim);
+	ret = try_claim(guards, claim);
+	if (ret)
+		return ret;
+	/* Before guards are looked for; pairs with the one in slat_vcpu_map(). */
+	smp_mb();
+	if (!any_vcpu_is_at(vm, claim))
+		return 0;
+	slat_claim_end(vm, claim);
+	return -EBUSY;
+}
+
+void slat_claim_end(struct slat_vm *vm, struct slat_claim *claim)
+{
+	struct slat_guards *guards = &vm->guards;
+
+	slat_spin_lock(&guards->lock);
+	list_del(&claim->link);
+	WRITE_ONCE(guards->nr_ended, guards->nr_ended + 1);
+	/* What was converted is seen by whoever sees this. */
+	smp_store_release(&guards->nr_claims, guards->nr_claims - 1);
+	slat_spin_unlock(&guards->lock);
+	wake_up_all(&guards->ended);
+}
+
+/* All of them */
+
+static void show(struct seq_file *file, u64 first, u64 last, unsigned int access)
+{
+	seq_printf(file, "%#llx-%#llx %c%c ", first << PAGE_SHIFT, ((last + 1) << PAGE_SHIFT) - 1,
+		   access & SLAT_R ? 'r' : '-', access & SLAT_W ? 'w' : '-');
+}
+
+static void show_vcpu(struct seq_file *file, const struct slat_vcpu *vcpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLAT_VCPU_GUARDS; i++) {
+		const u64 frame = READ_ONCE(vcpu->guards.frame[i]);
+
+		if (!frame)
+			continue;
+		show(file, frame >> PAGE_SHIFT, frame >> PAGE_SHIFT, frame);
+		seq_printf(file, "emulate vcpu %u\n", vcpu->id);
+	}
+}
+
+void slat_guards_show(struct slat_vm *vm, struct seq_file *file)
+{
+	struct slat_guards *guards = &vm->guards;
+	struct interval_tree_node *node;
+	struct slat_vcpu *vcpu;
+	unsigned long id;
+
+	slat_spin_lock(&guards->lock);
+	for (node = interval_tree_iter_first(&guards->held, 0, ULONG_MAX); node;
+	     node = interval_tree_iter_next(node, 0, ULONG_MAX)) {
+		const struct slat_guard *guard = container_of(node, struct slat_guard, node);
+
+		show(file, node->start, node->last, guard->access);
+		seq_printf(file, "%s\n", guard->owner);
+	}
+	slat_spin_unlock(&guards->lock);
+	xa_for_each(&vm->vcpus, id, vcpu)
+		show_vcpu(file, vcpu);
+}
+
+void slat_guards_init(struct slat_vm *vm)
+{
+	struct slat_guards *guards = &vm->guards;
+
+	slat_spinlock_init(&guards->lock, SLAT_LOCK_GUARDS, vm);
+	guards->held = RB_ROOT_CACHED;
+	INIT_LIST_HEAD(&guards->claims);
+	init_waitqueue_head(&guards->ended);
+	guards->claim = (struct slat_lock_id) { .owner = vm, .level = SLAT_LOCK_CLAIM };
+}
+
+void slat_guards_destroy(struct slat_vm *vm)
+{
+	WARN_ON_ONCE(!RB_EMPTY_ROOT(&vm->guards.held.rb_root) || vm->guards.nr_claims);
+}
