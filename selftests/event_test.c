@@ -27,6 +27,7 @@ static int raise_irq(struct vcpu *vcpu, uint32_t vector)
 static void guest_take_irq(uint64_t unused)
 {
 	guest_handlers[VECTOR] = on_event;
+	asm volatile("cli" : : : "memory");
 	for (;;) {
 		guest_report(1, seen);
 		asm volatile("nop" : : : "memory");

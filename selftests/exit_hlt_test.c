@@ -8,6 +8,7 @@
 VM_FIXTURE(hlt);
 
 GUEST_CODE(hlt_code, 64,
+	"	cli\n"
 	"	mov $0x1111, %ebx\n"
 	"	hlt\n"
 	"	inc %ebx\n"
@@ -32,11 +33,11 @@ TEST_F(hlt, goes_on_behind)
 {
 	vm_load(self->vm, VM_CODE_GPA, hlt_code, hlt_code_end);
 	guest_enter_long(self->vcpu, VM_CODE_GPA, 0);
-	expect_hlt(_metadata, self->vcpu, 6, 0x1111);
+	expect_hlt(_metadata, self->vcpu, 7, 0x1111);
 	EXPECT_EQ(0, self->vcpu->run->if_flag);
-	expect_hlt(_metadata, self->vcpu, 10, 0x1112);
+	expect_hlt(_metadata, self->vcpu, 11, 0x1112);
 	EXPECT_EQ(1, self->vcpu->run->if_flag);
-	expect_hlt(_metadata, self->vcpu, 14, 0x1113);
+	expect_hlt(_metadata, self->vcpu, 15, 0x1113);
 }
 
 /* The VMM may put rip back: the same instruction exits again. */
@@ -48,7 +49,7 @@ TEST_F(hlt, again)
 	vm_load(self->vm, VM_CODE_GPA, hlt_code, hlt_code_end);
 	guest_enter_long(self->vcpu, VM_CODE_GPA, 0);
 	for (i = 0; i < 5; i++) {
-		expect_hlt(_metadata, self->vcpu, 6, 0x1111);
+		expect_hlt(_metadata, self->vcpu, 7, 0x1111);
 		vcpu_get_regs(self->vcpu, &regs);
 		regs.rip = VM_CODE_GPA;
 		vcpu_set_regs(self->vcpu, &regs);

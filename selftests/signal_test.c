@@ -73,34 +73,53 @@ static void *run_once(void *arg)
  * The signal finds a guest that spins, and each time the guest has gone on from
  * where it was: the counter only grows, by one at a time.
  */
-TEST_F(sig, interrupts_spinning_guest)
+static void interrupt_spinning(struct __test_metadata *_metadata, struct vcpu *vcpu)
 {
-	struct runner runner = { .vcpu = self->vcpu };
+	struct runner runner = { .vcpu = vcpu };
 	uint64_t was = 0;
 	int i;
 
 	watchdog_start(20);
 	catch(SIGUSR1);
-	enter_spinning(self->vcpu);
 	for (i = 0; i < 30; i++) {
 		struct kvm_regs regs;
 
 		ASSERT_EQ(0, pthread_create(&runner.thread, NULL, run_once,
 					    &runner));
-		wait_for_progress(self->vm);
+		wait_for_progress(vcpu->vm);
 		ASSERT_EQ(0, pthread_kill(runner.thread, SIGUSR1));
 		ASSERT_EQ(0, pthread_join(runner.thread, NULL));
 		EXPECT_EQ(-EINTR, runner.ret);
 		EXPECT_EQ(KVM_EXIT_INTR, runner.exit_reason);
-		vcpu_get_regs(self->vcpu, &regs);
+		vcpu_get_regs(vcpu, &regs);
 		EXPECT_LE(VM_CODE_GPA, regs.rip);
 		EXPECT_GT(VM_CODE_GPA + (spin_code_end - spin_code), regs.rip);
-		EXPECT_LT(was, counter(self->vm));
-		was = counter(self->vm);
+		EXPECT_LT(was, counter(vcpu->vm));
+		was = counter(vcpu->vm);
 	}
 	/* Out of the guest the counter stands still. */
 	sched_yield();
-	EXPECT_EQ(was, counter(self->vm));
+	EXPECT_EQ(was, counter(vcpu->vm));
+}
+
+TEST_F(sig, interrupts_spinning_guest)
+{
+	enter_spinning(self->vcpu);
+	interrupt_spinning(_metadata, self->vcpu);
+}
+
+/* The host's interrupts do not ask whether the guest takes any. */
+TEST_F(sig, interrupts_guest_with_interrupts_off)
+{
+	struct kvm_regs regs;
+
+	if (cpu_is_bochs())
+		SKIP(return, "Bochs enters such a guest with the host's interrupts blocked");
+	enter_spinning(self->vcpu);
+	vcpu_get_regs(self->vcpu, &regs);
+	regs.rflags &= ~RFLAGS_IF;
+	vcpu_set_regs(self->vcpu, &regs);
+	interrupt_spinning(_metadata, self->vcpu);
 }
 
 /* Interrupted over and over, a computation still comes out right. */

@@ -2,6 +2,7 @@
 /* Putting a vCPU into real, protected or long mode. */
 #include "guest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 extern const char __executable_start[], _end[];
@@ -127,7 +128,8 @@ static void set_regs(struct vcpu *vcpu, uint64_t rip, uint64_t rsp,
 		.rip = rip,
 		.rsp = rsp,
 		.rdi = rdi,
-		.rflags = RFLAGS_FIXED,
+		/* See cpu_is_bochs(). */
+		.rflags = RFLAGS_FIXED | RFLAGS_IF,
 	};
 
 	vcpu_set_regs(vcpu, &regs);
@@ -341,4 +343,18 @@ bool cpu_is_qemus(void)
 	asm volatile("cpuid" : "+a"(eax), "=b"(name[0]), "=c"(name[1]),
 			       "=d"(name[2]));
 	return !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
+}
+
+/* Its firmware says so; QEMU's gives tables of the same vendor another name. */
+bool cpu_is_bochs(void)
+{
+	FILE *file = fopen("/sys/firmware/acpi/tables/FACP", "r");
+	char table[36] = "";	/* the ACPI table's header */
+	size_t size;
+
+	if (!file)
+		return false;
+	size = fread(table, 1, sizeof(table), file);
+	fclose(file);
+	return size == sizeof(table) && !memcmp(table + 16, "BXPCFACP", 8);
 }

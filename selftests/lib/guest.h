@@ -119,6 +119,13 @@ bool guest_keeps_xcr0(void);
  */
 bool cpu_is_qemus(void);
 
+/*
+ * This machine's CPU is emulated by Bochs: a guest that it enters with interrupts
+ * off is not left for the host's, but stays until it exits by itself or lets
+ * interrupts in. So guests here begin with interrupts on.
+ */
+bool cpu_is_bochs(void);
+
 /* The guest's copy of a global variable of this program. */
 #define guest_var(vm, variable) \
 	(*(typeof(variable) *)vm_ptr(vm, (uintptr_t)&(variable)))
