@@ -52,7 +52,8 @@ TEST_F(state, xsave)
 	ASSERT_EQ(0, xsave_ioctl(vcpu, KVM_GET_XSAVE, xsave));
 	EXPECT_EQ(0x55667788, xsave->region[XMM0]);
 	EXPECT_EQ(0x11223344, xsave->region[XMM0 + 1]);
-	EXPECT_EQ(3, xsave->region[XSTATE_BV] & 3);
+	/* The x87 is as it was at first, which the CPU need not tell. */
+	EXPECT_EQ(2, xsave->region[XSTATE_BV] & 2);
 	xsave->region[XMM0] = 0x99999999;
 	ASSERT_EQ(0, xsave_ioctl(vcpu, KVM_SET_XSAVE, xsave));
 	xsave->region[XMM0] = 0;
@@ -121,7 +122,8 @@ TEST_F(state, caches_are_the_guests_to_switch_off)
 	EXPECT_EQ(CR0_CD | CR0_NW, sregs.cr0 & (CR0_CD | CR0_NW));
 	if (slat_is_kvm())
 		SKIP(return, "KVM's guests read what the VMM set");
-	EXPECT_EQ(0, seen & (CR0_CD | CR0_NW));
+	/* VT-x has a copy of CR0 to read from, SVM has not. */
+	EXPECT_EQ(guest_has_vmcall ? CR0_CD | CR0_NW : 0, seen & (CR0_CD | CR0_NW));
 	vcpu_await(self->vcpu, 2);
 	vcpu_get_sregs(self->vcpu, &sregs);
 	EXPECT_EQ(seen ^ CR0_WP, sregs.cr0);
@@ -528,7 +530,8 @@ TEST_F(state, payload_db)
 	EXPECT_EQ(DB_VECTOR, vcpu_await(vcpu, 1));
 	vcpu_await(vcpu, 2);
 	EXPECT_EQ(0, vcpu_await(vcpu, 3));
-	EXPECT_EQ(0xffffc7f2, vcpu_await(vcpu, 4));
+	/* Without bus lock detection, as on most CPUs, that bit is fixed. */
+	EXPECT_EQ(0xffffcff2, vcpu_await(vcpu, 4) | 1u << 11);
 	EXPECT_EQ(DR7_FIXED, vcpu_await(vcpu, 5));
 }
 

@@ -86,8 +86,8 @@
  *                            entries, or fewer than there are to read.  MTRRs
  *                            count with SLAT_SET_ATTRIBUTE.
  *                            CR0.CD and NW are kept for the VMM, but take no
- *                            effect, and the guest reads 0 there until it first
- *                            writes CR0; what it writes counts
+ *                            effect, and on SVM the guest reads 0 there until it
+ *                            first writes CR0; what it writes counts
  *   KVM_GET_XSAVE, KVM_GET_XSAVE2, KVM_SET_XSAVE, KVM_GET_XCRS, KVM_SET_XCRS,
  *   KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_GET_SREGS2, KVM_SET_SREGS2,
  *   KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS
