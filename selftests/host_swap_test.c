@@ -77,7 +77,7 @@ SLOW_TEST(swap, under_a_mixing_guest)
 	}
 	/* Some pages are in use each time. */
 	if (before >= 0) {
-		EXPECT_LT(i * PAGES / 4, swapped_out() - before);
+		EXPECT_LT(i * PAGES / 8, swapped_out() - before);
 	}
 	EXPECT_TRUE(play_end(&play));
 }
