@@ -3,9 +3,9 @@
 # Sourced by scripts that fetch Debian packages into the cache. Nothing is
 # installed and the system's own apt state stays as it is, so no root is needed.
 # The archive's address is the one in this machine's own apt sources; only the
-# suite changes.
+# suite changes: to apt_suite if that is set before, else to bookworm and its additions.
 
-apt_state=$cache/apt
+apt_state=$cache/apt${apt_suite:+-$apt_suite}
 apt_own=(-q -o APT::Sandbox::User=root -o "Dir::State::Lists=$apt_state/own/lists" -o "Dir::Cache=$apt_state/own/cache")
 apt_ours=(-q -o APT::Sandbox::User=root -o "Dir::State::Lists=$apt_state/lists" -o "Dir::Cache=$apt_state/cache"
 	-o "Dir::Etc::sourcelist=$apt_state/sources.list" -o Dir::Etc::sourceparts=/dev/null)
@@ -34,11 +34,13 @@ apt_init() (
 	fi
 	[ -n "$main" ] || die "the apt sources of this machine name no Debian archive"
 	security=$(repo_uri Debian-Security "${from[@]}")
-	{
+	if [ -n "${apt_suite:-}" ]; then
+		echo "deb $signed $main $apt_suite main"
+	else
 		echo "deb $signed $main bookworm main"
 		echo "deb $signed $main bookworm-backports main"
 		[ -z "$security" ] || echo "deb $signed $security bookworm-security main"
-	} > "$apt_state/sources.list"
+	fi > "$apt_state/sources.list"
 	quietly "$apt_state/log" apt-get "${apt_ours[@]}" update
 	touch "$apt_state/ready"
 )

@@ -5,7 +5,7 @@
 # emulator says. What the machine writes to its second serial port comes on stdout.
 # The status is timeout's: Bochs' own says nothing.
 #
-#  MODEL   of CPU: corei7_skylake_x has VT-x with EPT
+#  MODEL   of CPU: corei7_skylake_x has VT-x with EPT, ryzen SVM with nested paging
 #  MEMORY  as 2G         LIMIT   seconds
 #  ARGS    for the kernel command line
 
@@ -14,11 +14,13 @@
 [ $# = 7 ] || usage
 run=$(realpath "$1") model=$2 cpus=$3 memory=$(($(numfmt --from=iec "$4") >> 20)) limit=$5 kernel=$6 args=$7
 
-# The emulated clock counts instructions. The kernel has to be told what that makes
-# of the TSC, else it waits several times too long.
-ips=20000000
+# The emulated clock counts instructions; with two CPUs, one in a short loop counts for
+# six and more, so be generous. The kernel has to be told what that makes of the TSC,
+# else it waits several times too long.
+ips=50000000
 
 mkdir "$run/iso"
+touch "$run"/{console,bochs.log}
 cp "$kernel" "$run/iso/vmlinuz"
 ln "$run/initrd" "$run/iso/initrd"
 cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$run/iso/"
@@ -39,7 +41,7 @@ cat > "$run/bochsrc" << END
 display_library: rfb, options="timeout=0"
 sound: driver=dummy
 cpu: model=$model, count=$cpus, ips=$ips, reset_on_triple_fault=0, ignore_bad_msrs=1
-memory: guest=$memory, host=$memory
+memory: guest=$memory, host=$((memory < 2048 ? memory : 2048))
 romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
 pci: enabled=1, chipset=i440fx
@@ -59,8 +61,16 @@ END
 # Debian's is built with the debugger, which waits to be told.
 printf 'continue\nquit\n' > "$run/debugger"
 
+start=(bochs-bin)
+dir=$("$scripts/bochs3.sh")
+if [ -e "$dir/usr" ]; then
+	libs=$dir/usr/lib/x86_64-linux-gnu
+	export LTDL_LIBRARY_PATH=$libs/bochs/plugins
+	start=("$libs/ld-linux-x86-64.so.2" --library-path "$libs" "$dir/usr/bin/bochs-bin")
+fi
+
 set +e
-TERM=${TERM:-dumb} timeout --foreground -k 5 "$limit" bochs-bin -q -f "$run/bochsrc" -rc "$run/debugger" \
+TERM=${TERM:-dumb} timeout --foreground -k 5 "$limit" "${start[@]}" -q -f "$run/bochsrc" -rc "$run/debugger" \
 	3>&1 > "$run/bochs.out" 2>&1 < /dev/null
 rc=$?
 # The orderly end is one of its panics, too.
