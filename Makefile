@@ -6,7 +6,7 @@ KERNEL ?= 6.1
 # The kernel to build for and install under: by default the running one's
 # build tree, if there is one
 KDIR ?= $(wildcard /lib/modules/$(shell uname -r)/build)
-# The test machine: qemu or bochs (scripts/boot.sh)
+# The test machine: qemu, bochs or bochs-svm (scripts/boot.sh)
 MACHINE ?= qemu
 # Names of tests to run, all if empty
 TEST ?=
@@ -33,7 +33,7 @@ demo:
 	@scripts/demo.sh $(KERNEL)
 
 check:
-	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE))
+	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE:-svm=))
 	@MACHINE=$(MACHINE) scripts/run-tests.sh $(KERNEL) $(TEST)
 
 unit:
@@ -100,6 +100,6 @@ help:
 ## make uninstall
 ## make clean
 ##
-## M is qemu (default): SVM in QEMU; or bochs: VT-x in Bochs.
+## M is qemu (default): SVM in QEMU; bochs: VT-x in Bochs; or bochs-svm.
 ## K is 6.1 (default), 6.12, debug or fast. Downloads and kernels are kept in
 ## SLAT_CACHE, by default ~/.cache/slat.

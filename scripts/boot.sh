@@ -3,13 +3,14 @@
 # boot.sh [options] SCRIPT: boots a test machine with AMD-V or VT-x (emulated, no
 # hardware needed), loads slat and runs SCRIPT (busybox sh) as root in it.
 #
-#  -M MACHINE qemu (default): AMD-V; bochs: VT-x
+#  -M MACHINE qemu (default): AMD-V; bochs: VT-x; bochs-svm: AMD-V
 #  -K KERNEL  6.1 (default), 6.12, debug, fast: see kernel.sh
 #  -k MODULE  the slat.ko to load; default build/KERNEL/slat.ko if there
 #  -n         do not load it
 #  -d FOLDER  copied over the machine's root; may repeat, later ones win
 #  -c CPU     default max: 5-level tables; max,-la57: 4; max,-svm: no AMD-V.
 #             For Bochs, another model of its CPUs
+#  -x         a CPU without the virtualization that slat needs
 #  -s CPUS    default 2               -m MEMORY  default 2G
 #  -r         real parallelism (MTTCG). Hold KVM's or slat's preempt notifier key
 #             on with an idle VM first, else text patching can hang the machine
@@ -28,9 +29,9 @@
 . "$(dirname "$0")/lib.sh"
 again=("$0" "$@")
 
-machine=qemu kernel=6.1 module='' load=1 overlays=() cpu='' cpus=2 memory=2G accel=tcg,tb-size=512,thread=single
+machine=qemu kernel=6.1 module='' load=1 lacking='' overlays=() cpu='' cpus=2 memory=2G accel=tcg,tb-size=512,thread=single
 icount=() limit=300 append='' extra='' keep='' verbose='' leaks=off
-while getopts M:K:k:nd:c:s:m:rit:la:q:L:v o; do
+while getopts M:K:k:nd:c:xs:m:rit:la:q:L:v o; do
 	case $o in
 	M) machine=$OPTARG ;;
 	K) kernel=$OPTARG ;;
@@ -38,6 +39,7 @@ while getopts M:K:k:nd:c:s:m:rit:la:q:L:v o; do
 	n) load=0 ;;
 	d) overlays+=("$OPTARG") ;;
 	c) cpu=$OPTARG ;;
+	x) lacking=1 ;;
 	s) cpus=$OPTARG ;;
 	m) memory=$OPTARG ;;
 	r) accel=tcg,tb-size=512,thread=multi ;;
@@ -61,11 +63,18 @@ done
 shift $((OPTIND - 1))
 [ $# = 1 ] || usage
 [ -r "$1" ] || die "no script $1"
-case $machine in
+# QEMU's "max" without AMD-V does not get through to init.
+case $machine${lacking:+-without} in
 qemu) ;;
-bochs) [ "$accel$extra" = tcg,tb-size=512,thread=single ] || die "an option that Bochs does not take" ;;
+qemu-without) cpu=EPYC,-svm ;;
+bochs) cpu=${cpu:-corei7_skylake_x} ;;
+bochs-without) cpu=core2_penryn_t9600 ;;
+bochs-svm) cpu=${cpu:-ryzen} ;;
+bochs-svm-without) cpu=turion64_tyler ;;
 *) usage ;;
 esac
+[ "$machine" = qemu ] || [ "$accel$extra" = tcg,tb-size=512,thread=single ] ||
+	die "an option that Bochs does not take"
 
 kernel_dir=$("$scripts/kernel.sh" "$kernel")
 release=$(cat "$kernel_dir/release")
@@ -127,12 +136,12 @@ start_qemu() {
 }
 
 start_bochs() {
-	"$scripts/bochs.sh" "$run" "${cpu:-corei7_skylake_x}" "$cpus" "$memory" "$limit" "$kernel_dir/vmlinuz" "$args"
+	"$scripts/bochs.sh" "$run" "$cpu" "$cpus" "$memory" "$limit" "$kernel_dir/vmlinuz" "$args"
 }
 
 set +e
 {
-	"start_$machine" 2> "$run/emulator"
+	"start_${machine%-svm}" 2> "$run/emulator"
 	echo "the emulator ended with status $?" >> "$run/emulator"
 } | tr -d '\r' | tee "$run/out" | grep --line-buffered -av '^@@'
 set -e

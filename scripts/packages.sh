@@ -6,7 +6,7 @@
 #  module   the module
 #  test     it with all checks, unit tests and kselftests
 #  machine  the test machine
-#  bochs    the one with VT-x
+#  bochs    the other one, in Bochs
 #  kernel   a kernel of our own
 
 . "$(dirname "$0")/lib.sh"

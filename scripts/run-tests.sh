@@ -10,7 +10,8 @@
 #
 # A machine with an option that only QEMU takes is left out elsewhere, and its tests
 # count as skipped. In options, @checked stands for a slat.ko that checks its flushes (module.sh).
-# Tests that are on no line run in the machine "default", which may have a line.
+# Tests that are on no line, or on lines that are left out, run in the machine "default",
+# which may have a line.
 #
 # The console logs are left in build/log. Environment:
 #
@@ -136,7 +137,7 @@ machine_tests() {
 			default_options=$options
 			continue
 		fi
-		placed+="$tests "
+		elsewhere "$options" || placed+="$tests "
 		queued=()
 		for test in $tests; do
 			! wanted "$test" || queued+=("$test")

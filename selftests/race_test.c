@@ -105,11 +105,14 @@ static const unsigned long vcpu_requests[] = {
 /*
  * QEMU's CPU (7.2, and later ones by their source) leaves a guest that has EFER.LME
  * without paging and CR4.PAE with the guest's CR0 in the host, which is its end.
+ * Bochs stops at a stack segment that VMRUN made one that no instruction could load.
  */
 static void spare_emulator(struct kvm_sregs *sregs)
 {
 	if (!(sregs->cr4 & CR4_PAE))
 		sregs->efer &= ~(uint64_t)EFER_LME;
+	sregs->ss.present = 1;
+	sregs->ss.type = 3;
 }
 
 /*
