@@ -160,7 +160,75 @@ static inline void vmx_write(enum vmcs_field field, u64 value)
 	WARN_ONCE(failed, "VMWRITE of field %#x failed\n", field);
 }
 
-/* The VMCS (hw_vmx.c) */
+/* Setup (vmx_setup.c) */
+
+/**
+ * struct vmx_config - what VMCSs begin with, settled at module load
+ * @revision:	of VMCSs
+ * @pin_based:	control field
+ * @primary:	likewise
+ * @secondary:	likewise
+ * @rdtscp:	to be added to @secondary for a guest that has RDTSCP or RDPID
+ * @on_exit:	control field
+ * @on_entry:	likewise
+ * @l1d_flush:	the L1 cache has to be flushed before each entry
+ * @stops_counters: the VMCS stops the host's performance counters in the guest
+ * @msr_bitmap:	physical address: which MSRs exit
+ * @msr_bitmap_all: likewise: every MSR does
+ */
+struct vmx_config {
+	u32 revision;
+	u32 pin_based;
+	u32 primary;
+	u32 secondary;
+	u32 rdtscp;
+	u32 on_exit;
+	u32 on_entry;
+	bool l1d_flush;
+	bool stops_counters;
+	u64 msr_bitmap;
+	u64 msr_bitmap_all;
+};
+
+extern struct vmx_config vmx_config;
+
+/** vmx_config_init() - Return: as slat_hw.setup */
+int vmx_config_init(void);
+
+/** vmx_config_exit() - the reverse */
+void vmx_config_exit(void);
+
+/* VMX on and off, and where VMCSs are (vmx_vmcs.c).  What hw.h names is documented there. */
+
+/** vmx_cpus_alloc() - what each CPU needs.  Return: 0 or -ENOMEM */
+int vmx_cpus_alloc(void);
+
+/** vmx_cpus_free() - the reverse */
+void vmx_cpus_free(void);
+
+int vmx_cpu_enable(void);
+void vmx_cpu_disable(void);
+void vmx_fetch(struct slat_vcpu *vcpu);
+
+/** vmx_is_away() - does another CPU have the VMCS? */
+bool vmx_is_away(const struct vmx_vcpu *vmx);
+
+/**
+ * vmx_take_away() - have the CPU that has the VMCS give it up
+ *
+ * Context: process; it may be that CPU.
+ */
+void vmx_take_away(struct vmx_vcpu *vmx);
+
+/**
+ * vmx_get_vmcs() - make the VMCS current
+ *
+ * Context: interrupts off, VMX on, and not vmx_is_away().
+ */
+void vmx_get_vmcs(struct vmx_vcpu *vmx);
+
+/** vmx_ept_pointer() - to the nested tables */
+u64 vmx_ept_pointer(const struct slat_vcpu *vcpu);
 
 /**
  * vmx_read_state() - make vmx->state current
@@ -168,6 +236,42 @@ static inline void vmx_write(enum vmcs_field field, u64 value)
  * Context: process, vcpu->mutex held.
  */
 void vmx_read_state(struct slat_vcpu *vcpu);
+
+/* The host's own (vmx_host.c) */
+
+/** vmx_host_note() - this CPU is about to run guests.  Context: VMX was just switched on */
+void vmx_host_note(void);
+
+/** vmx_host_write() - to the VMCS: what is the same on all CPUs.  Context: as vmx_read() */
+void vmx_host_write(void);
+
+/** vmx_host_write_cpu() - and what is not.  Context: likewise */
+void vmx_host_write_cpu(void);
+
+/**
+ * vmx_run_once() - into the guest and out of it, with all that the VMCS does not switch
+ *
+ * Context: interrupts off, the VMCS written.  Return: false; true if the CPU did not
+ * even try, see VM_INSTRUCTION_ERROR.
+ */
+bool vmx_run_once(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx);
+
+/* Exits (vmx_exit.c) */
+
+/** vmx_is_nmi() - does an exit with this interruption information come from an NMI? */
+static __always_inline bool vmx_is_nmi(u32 info)
+{
+	return (info & (INTR_INFO_VALID_MASK | INTR_INFO_INTR_TYPE_MASK)) ==
+	       (INTR_INFO_VALID_MASK | INTR_TYPE_NMI_INTR);
+}
+
+/**
+ * vmx_note_exit() - after vmx_run_once(): registers and vcpu->exit
+ * @failed:	what it returned
+ *
+ * Context: as vmx_read().
+ */
+void vmx_note_exit(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx, bool failed);
 
 /* Registers (vmx_state.c).  What hw.h names is documented there. */
 
