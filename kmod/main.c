@@ -24,7 +24,8 @@ unsigned int slat_hw_types;
 /*
  * Virtualization is switched on, on every CPU, for the first VM and off after the
  * last.  hw_users is written with the CPU hotplug lock held for read, and looked at
- * by the hotplug callbacks, which hold it for write.
+ * by the hotplug callbacks, which hold it for write.  rebooting is written under
+ * hw_lock, and looked at by the callbacks, too.
  */
 static DEFINE_SLAT_MUTEX(hw_lock, SLAT_LOCK_HW);
 static unsigned int hw_users;
@@ -108,11 +109,11 @@ static int cpu_comes(unsigned int cpu)
 {
 	int ret = 0;
 
-	if (hw_users && !rebooting) {
-		local_irq_disable();
+	/* With interrupts off, so that reboot()'s call to this CPU comes before or after. */
+	local_irq_disable();
+	if (hw_users && !READ_ONCE(rebooting))
 		ret = enable_here();
-		local_irq_enable();
-	}
+	local_irq_enable();
 	if (ret)
 		pr_err("slat: CPU %u stays offline: somebody else holds its %s\n", cpu,
 		       slat_hw->name);
@@ -150,7 +151,7 @@ static struct syscore_ops syscore_ops = {
 static int reboot(struct notifier_block *nb, unsigned long action, void *unused)
 {
 	slat_mutex_lock(&hw_lock);
-	rebooting = true;
+	WRITE_ONCE(rebooting, true);
 	slat_mutex_unlock(&hw_lock);
 	on_each_cpu(disable_here, NULL, 1);
 	return NOTIFY_OK;
