@@ -16,6 +16,7 @@
 static int copy_in(void *to, size_t size, size_t least, const void __user *user)
 {
 	u32 user_size;
+	int ret;
 
 	if (slat_get_user(user_size, (const u32 __user *)user))
 		return -EFAULT;
@@ -23,7 +24,10 @@ static int copy_in(void *to, size_t size, size_t least, const void __user *user)
 		return -EINVAL;
 	if (user_size > PAGE_SIZE)
 		return -E2BIG;
-	return slat_copy_struct_from_user(to, size, user, user_size);
+	ret = slat_copy_struct_from_user(to, size, user, user_size);
+	/* It was read twice, and may have changed in between: what was checked counts. */
+	*(u32 *)to = user_size;
+	return ret;
 }
 
 /* And out again, as much as the caller knows of it. */
