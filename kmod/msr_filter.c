@@ -3,6 +3,7 @@
  * RDMSR and WRMSR of the guest: which the VMM allows, and those that end in the VMM
  * rather than in #GP.
  */
+#include <linux/nospec.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -128,9 +129,10 @@ static bool filter_allows(const struct slat_msr_filter *filter, u32 index, bool 
 	for (i = 0; i < filter->nr; i++) {
 		const struct msr_range *range = &filter->ranges[i];
 
-		if (index >= range->base && index - range->base < range->nr &&
-		    (range->flags & flag))
-			return test_bit(index - range->base, range->allowed);
+		const u32 nr = index - range->base;
+
+		if (index >= range->base && nr < range->nr && (range->flags & flag))
+			return test_bit(array_index_nospec(nr, range->nr), range->allowed);
 	}
 	return filter->default_allow;
 }
