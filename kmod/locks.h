@@ -49,7 +49,10 @@
 #define SLAT_LOCKS(LOCK)								\
 	/* One vCPU's state.  Held for all of KVM_RUN: what a guest needs is inside. */	\
 	LOCK(VCPU, "vcpu->mutex", MUTEX)						\
-	/* Which vCPUs and doorbells exist, what is settled with the first vCPU. */	\
+	/*										\
+	 * Which vCPUs, doorbells and MSR filter there are, what is settled with the	\
+	 * first vCPU.									\
+	 */										\
 	LOCK(VM, "vm->lock", MUTEX)							\
 	/* Changes of the slots and of pinned memory types, one at a time. */		\
 	LOCK(SLOTS, "vm->slots_lock", MUTEX)						\

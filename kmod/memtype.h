@@ -63,7 +63,8 @@ unsigned int slat_mtrrs_type(const struct slat_mtrrs *mtrrs, u64 gfn, u64 *last)
  * @pins:	what the VMM has pinned; changed under slots_lock as well
  * @ram:	the type of all RAM while none of these has a say; never changes
  *
- * Written with mmu->lock held for write, read with it held.
+ * Written with mmu->lock held for write, read with it held; @noncoherent and @cache_flush
+ * also without, when the guest flushes its caches.
  *
  * The architecture wants all CPUs' MTRRs to be alike, and tables have one type a
  * frame for all vCPUs: so those of one vCPU count.  The one that boots is the first to

@@ -217,7 +217,7 @@ static void retire(struct slat_vm *vm, struct slat_slot *slot)
 	struct slat_gather gather;
 
 	slat_write_lock(&vm->mmu.lock);
-	slot->going = true;
+	WRITE_ONCE(slot->going, true);
 	slat_write_unlock(&vm->mmu.lock);
 
 	slat_gather_init(&gather, &vm->mmu);

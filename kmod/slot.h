@@ -25,7 +25,7 @@ struct slat_vm;
  * @id:		the VMM's number for it
  * @flags:	KVM_MEM_READONLY or 0
  * @going:	being deleted or moved: nothing may be mapped through it any more.
- *		Written under mmu->lock
+ *		Written under mmu->lock; without it, only a hint
  */
 struct slat_slot {
 	u64 gfn;
@@ -61,16 +61,19 @@ struct slat_slots {
 	struct slat_slot *slot[];
 };
 
+/** slat_slot_last() - its last guest frame. */
 static inline u64 slat_slot_last(const struct slat_slot *slot)
 {
 	return slot->gfn + slot->npages - 1;
 }
 
+/** slat_slot_hva_last() - the last byte of the host memory behind it. */
 static inline unsigned long slat_slot_hva_last(const struct slat_slot *slot)
 {
 	return slot->hva + (slot->npages << PAGE_SHIFT) - 1;
 }
 
+/** slat_slot_hva() - the host address of a guest frame, which the slot covers. */
 static inline unsigned long slat_slot_hva(const struct slat_slot *slot, u64 gfn)
 {
 	return slot->hva + ((gfn - slot->gfn) << PAGE_SHIFT);

@@ -57,7 +57,8 @@ struct slat_root {
  *		write.  A CPU that runs the VM has flushed once its own record has
  *		caught up with it (design.md, "Concurrency and flushing")
  * @inval_count: notifier invalidations under way, under @lock
- * @inval_seq:	counts those that ended; under @lock
+ * @inval_seq:	counts those that ended; under @lock.  Faults read it without, to
+ *		compare later: slat_mmu_retry()
  * @inval_start: with @inval_end the hull of the host addresses being invalidated
  * @inval_end:	exclusive
  * @leaves:	leaves in all trees, by level - 1
@@ -95,6 +96,7 @@ static inline u64 slat_mmu_last_gfn(const struct slat_mmu *mmu)
 	return slat_span(mmu->levels + 1) - 1;
 }
 
+/** slat_gather_init() - open a gather; slat_gather_finish() closes it. */
 static inline void slat_gather_init(struct slat_gather *gather, struct slat_mmu *mmu)
 {
 	gather->mmu = mmu;

@@ -183,7 +183,7 @@ static void invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier_ra
 
 	slat_caller_begin(&vm->memory);
 	slat_write_lock(&mmu->lock);
-	mmu->inval_seq++;
+	WRITE_ONCE(mmu->inval_seq, mmu->inval_seq + 1);
 	WARN_ON_ONCE(!mmu->inval_count);
 	mmu->inval_count--;
 	slat_write_unlock(&mmu->lock);

@@ -28,10 +28,10 @@ struct slat_stats;
  * @mm:		the address space that made it; the only one that may use it
  * @mn:		tells of changes in @mm
  * @memory:	the locks of @mm, inside which @mn is called
- * @lock:	creation of vCPUs
+ * @lock:	creation of vCPUs, and what else says so
  * @vcpus:	id -> struct slat_vcpu; entries are only added while @users > 0
  * @nr_vcpus:	entries of @vcpus, under @lock
- * @slots_lock:	changes of the slots
+ * @slots_lock:	changes of the slots and of pinned memory types
  * @slots_srcu:	readers of @slots, and of user memory found through it
  * @slots:	the current snapshot
  * @guards:	guest memory that the kernel is at
@@ -39,7 +39,7 @@ struct slat_stats;
  * @base:	view 0
  * @memtypes:	what decides how leaves are cached
  * @max_vcpu_ids: ids are below it, 0: not settled; under @lock
- * @boot_cpu_id: the vCPU that boots; under @lock
+ * @boot_cpu_id: the vCPU that boots; under @lock, and never changed after the first vCPU
  * @nr_mmu_pages: of KVM_SET_NR_MMU_PAGES, kept for the VMM
  * @ioevents:	doorbells, changed under @lock, read under RCU
  * @nr_ioevents: entries of @ioevents, under @lock
@@ -54,6 +54,10 @@ struct slat_stats;
  * @tsc:	how the vCPUs' TSCs agree
  * @flushes:	counted by slat_gather_finish()
  * @debugfs:	its directory, or an error pointer
+ *
+ * @nr_mmu_pages, @hypercall_exits, @quirks_off, @triple_fault_event, @exception_payload,
+ * @hide_platform_info and @user_msrs are set by ioctls of the VM, at any moment and without
+ * a lock, and read likewise: none of them has to agree with another.
  */
 struct slat_vm {
 	refcount_t users;
@@ -94,7 +98,8 @@ struct slat_vm {
  * slat_vm_create() - a VM of current->mm
  * @ops:	the format of its tables
  *
- * Context: process.  Return: the VM, held once, or ERR_PTR(-ENOMEM, -EINTR).
+ * Context: process.  Return: the VM, held once, or ERR_PTR(-ENOMEM, -EINTR, -EBUSY):
+ * the last one as slat_hw_get().
  */
 struct slat_vm *slat_vm_create(const struct slat_table_ops *ops);
 
