@@ -157,45 +157,62 @@ struct slat_insn {
 	u8 scale;	/* index is shifted left by 0..3 */
 };
 
-/*
- * Decode the instruction at @bytes.  Returns
- *   0            *insn is filled in
- *   -ENODATA     the first @n bytes are no whole instruction yet
- *   -EINVAL      the CPU would raise #UD, or the instruction is too long
- *   -EOPNOTSUPP  not an instruction that slat decodes
+/**
+ * slat_insn_decode() - decode the instruction at @bytes
+ * @n:		bytes that there are
+ *
  * The answer never depends on bytes after the instruction.
+ *
+ * Return: 0 with @insn filled in; -ENODATA: the bytes are no whole instruction yet;
+ * -EINVAL: the CPU would raise #UD, or the instruction is too long; -EOPNOTSUPP: not one
+ * that slat decodes.
  */
 int slat_insn_decode(struct slat_insn *insn, const u8 *bytes, unsigned int n,
 		     enum slat_insn_mode mode);
 
-/*
- * Offset of the memory operand in its segment, cut to the address size.  For
- * BT* with a register bit number, of the word that holds the bit.
+/**
+ * slat_insn_ea() - offset of the memory operand in its segment
+ * @next_rip:	of the next instruction, from which SLAT_INSN_RIP counts
+ *
+ * Return: the offset, cut to the address size; for BT* with a register bit number, that
+ * of the word which holds the bit.
  */
 u64 slat_insn_ea(const struct slat_insn *insn, const u64 gpr[16], u64 next_rip);
 
-/* Offset in ES of the operand at rDI, for SLAT_INSN_STR_DST. */
+/** slat_insn_string_dst() - offset in ES of the operand at rDI, for SLAT_INSN_STR_DST. */
 u64 slat_insn_string_dst(const struct slat_insn *insn, const u64 gpr[16]);
 
-/* The bits of an operand of @size bytes, 1 to 8. */
+/** slat_size_mask() - the bits of an operand of @size bytes, 1 to 8. */
 static inline u64 slat_size_mask(u8 size)
 {
 	return ~0ULL >> (64 - 8 * size);
 }
 
-/*
- * Value of @reg as an operand of @size bytes, and the register's new value
- * after such a write: 4 bytes clear the upper half, 1 and 2 keep the rest.
+/**
+ * slat_insn_get_reg() - value of a register as an operand
+ * @size:	of the operand in bytes
+ * @high:	bits 8 to 15, as AH has them
  */
 u64 slat_insn_get_reg(const u64 gpr[16], u8 reg, u8 size, bool high);
+
+/**
+ * slat_insn_set_reg() - what a register becomes when an operand is written to it
+ * @old:	what it was
+ *
+ * 4 bytes clear the upper half, 1 and 2 keep the rest.
+ */
 u64 slat_insn_set_reg(u64 old, u8 size, bool high, u64 value);
 
-/*
- * What the ALU makes of @dst and @src, cut to @size bytes, for SLAT_OP_ADD up
- * to SLAT_OP_BTC.  CMP, TEST and BT return @dst.  Exactly the arithmetic flags
- * that the instruction changes are changed in @rflags; those it leaves
- * undefined are cleared by AND, OR, XOR and TEST (AF), kept by BT*.
- * XADD is ADD; CMPXCHG is CMP of the accumulator with rm, then a move.
+/**
+ * slat_insn_alu() - what the ALU makes of @dst and @src
+ * @op:		SLAT_OP_ADD up to SLAT_OP_BTC.  XADD is ADD; CMPXCHG is CMP of the
+ *		accumulator with rm, then a move
+ * @size:	of both in bytes
+ * @rflags:	exactly the arithmetic flags that the instruction changes are changed;
+ *		those it leaves undefined are cleared by AND, OR, XOR and TEST (AF),
+ *		kept by BT*
+ *
+ * Return: the result, cut to @size; of CMP, TEST and BT, @dst.
  */
 u64 slat_insn_alu(enum slat_insn_op op, u8 size, u64 dst, u64 src, u64 *rflags);
 

@@ -126,7 +126,7 @@ static void inject_uncorrected(struct slat_vcpu *vcpu, const struct kvm_x86_mce 
 	slat_vcpu_inject(vcpu, X86_TRAP_MC, false, 0);
 }
 
-int slat_mce_inject(struct slat_vcpu *vcpu, struct kvm_x86_mce *mce)
+int slat_mce_inject(struct slat_vcpu *vcpu, const struct kvm_x86_mce *mce)
 {
 	const u32 banks = vcpu->msrs.mce.cap & 0xff;
 	u64 *bank;

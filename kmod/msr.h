@@ -84,6 +84,8 @@ struct slat_msrs {
 
 #define SLAT_HWCR_MC_STATUS_WRITABLE	BIT_ULL(18)
 
+/* All that take a vCPU, unless they say otherwise: vcpu->mutex held. */
+
 /** slat_msrs_init() - what a new vCPU's MSRs hold. */
 void slat_msrs_init(struct slat_vcpu *vcpu);
 
@@ -112,13 +114,36 @@ bool slat_apic_base_valid(struct slat_vcpu *vcpu, u64 value);
 /** slat_pat_valid() - may the PAT hold @value? */
 bool slat_pat_valid(u64 value);
 
-/* Parts of slat_msr_get() and slat_msr_set(), for the MSRs in their ranges. */
+/**
+ * slat_mtrr_get() - slat_msr_get() for MTRRs
+ * Return: 0; -ENOENT: not one of them.
+ */
 int slat_mtrr_get(struct slat_vcpu *vcpu, u32 index, u64 *value);
+
+/**
+ * slat_mtrr_set() - slat_msr_set() for MTRRs
+ *
+ * Where they count, no CPU uses the old types any more when it returns.
+ * Return: 0; -ENOENT: not one of them; -EINVAL: reserved bits, no such type.
+ */
 int slat_mtrr_set(struct slat_vcpu *vcpu, u32 index, u64 value);
+
+/**
+ * slat_mce_get() - slat_msr_get() for the registers of machine checks
+ * Return: 0; -EINVAL: the guest does not have it.
+ */
 int slat_mce_get(struct slat_vcpu *vcpu, u32 index, u64 *value, bool guest);
+
+/**
+ * slat_mce_set() - slat_msr_set() for the registers of machine checks
+ * Return: 0; -EINVAL: the guest does not have it, or it cannot hold the value.
+ */
 int slat_mce_set(struct slat_vcpu *vcpu, u32 index, u64 value, bool guest);
 
-/* What KVM_SETUP_MCE takes of the capability besides the count of banks. */
+/**
+ * slat_mce_cap_supported() - what KVM_X86_SETUP_MCE takes of the capability besides the
+ * count of banks
+ */
 u64 slat_mce_cap_supported(void);
 
 /** slat_mce_setup() - KVM_X86_SETUP_MCE.  Return: 0 or -EINVAL. */
@@ -130,7 +155,7 @@ int slat_mce_setup(struct slat_vcpu *vcpu, u64 cap);
  * An uncorrected error raises #MC, or a shutdown where a CPU shuts down.
  * Return: 0; -EINVAL: no such bank, or @mce is not marked valid.
  */
-int slat_mce_inject(struct slat_vcpu *vcpu, struct kvm_x86_mce *mce);
+int slat_mce_inject(struct slat_vcpu *vcpu, const struct kvm_x86_mce *mce);
 
 /**
  * struct slat_msr_access - RDMSR or WRMSR that the VMM completes
@@ -152,8 +177,10 @@ int slat_msr_exit(struct slat_vcpu *vcpu, bool write, u64 next_rip);
 
 /**
  * slat_msr_filter_set() - KVM_X86_SET_MSR_FILTER
+ * @user:	copied in, but for its bitmaps; nothing checked
  *
  * Holds for every access that begins after the call.
+ * Context: process; takes vm->lock.
  * Return: 0; -EINVAL: unknown flags, a range without flags or with too many MSRs,
  * all denied without a range; -EFAULT, -ENOMEM.
  */

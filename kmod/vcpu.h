@@ -28,7 +28,9 @@ enum {
 #define SLAT_CR8_MAX		15
 
 /**
- * struct slat_vcpu_stats - counters, written by the vCPU's thread alone
+ * struct slat_vcpu_stats - counters, as struct slat_stats has them
+ *
+ * Written by the vCPU's thread alone, with vcpu->mutex held; read by anybody.
  */
 struct slat_vcpu_stats {
 	u64 exits;
@@ -301,12 +303,13 @@ static __always_inline void slat_vcpu_unmap(struct slat_vcpu *vcpu)
 	smp_store_release(&own->frame[--own->nr], 0);
 }
 
-/* The operand of RDMSR, WRMSR and XSETBV. */
+/** slat_edx_eax() - the operand of WRMSR and XSETBV. */
 static inline u64 slat_edx_eax(const struct slat_vcpu *vcpu)
 {
 	return (u32)vcpu->gpr[SLAT_RAX] | vcpu->gpr[SLAT_RDX] << 32;
 }
 
+/** slat_set_edx_eax() - the result of RDMSR. */
 static inline void slat_set_edx_eax(struct slat_vcpu *vcpu, u64 value)
 {
 	vcpu->gpr[SLAT_RAX] = (u32)value;
