@@ -33,6 +33,7 @@ static int foreign_ioctls(struct vm *vm, struct vcpu *vcpu)
 			     &delete) != -EIO;
 	bad += try_ioctl(vm->fd, KVM_CHECK_EXTENSION, 0) != -EIO;
 	bad += try_ioctl(vm->fd, _IO(KVMIO, 0xff), 0) != -EIO;
+	bad += !slat_is_kvm() && try_ioctl_ptr(vm->fd, SLAT_GET_STATS, buffer) != -EIO;
 	bad += try_ioctl(vcpu->fd, KVM_RUN, 0) != -EIO;
 	bad += try_ioctl(vcpu->fd, _IO(KVMIO, 0xff), 0) != -EIO;
 	for (i = 0; i < ARRAY_SIZE(requests); i++)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * B1, B7: SLAT_GET_STATS counts what happened, and keeps the rules that all of
- * slat's own ioctls have for sizes, flags and pointers.
+ * B1: SLAT_GET_STATS counts what happened.
  */
 #include <linux/slat.h>
 
@@ -36,8 +35,6 @@ static struct slat_stats get_stats(struct vm *vm)
 	must_ioctl(vm->fd, SLAT_GET_STATS, &stats);
 	return stats;
 }
-
-/* --- what is counted */
 
 #define HEAP_GPA	0x10000000ul
 #define HEAP_PAGES	64ul
@@ -101,96 +98,6 @@ TEST_F(stats, counts)
 	EXPECT_EQ(end.leaves - HEAP_PAGES, get_stats(self->vm).leaves);
 	vm_slot_delete(self->vm, VM_RAM_SLOT);
 	EXPECT_EQ(0, get_stats(self->vm).leaves);
-}
-
-/* --- the rules of slat's structures */
-
-/* The structure at the end of readable memory, and more behind it. */
-static int try_stats(struct vm *vm, uint32_t size, size_t room, uint8_t tail)
-{
-	struct slat_stats *stats = mem_before_hole(room);
-
-	if (room > sizeof(*stats))
-		memset(stats + 1, tail, room - sizeof(*stats));
-	stats->size = size;
-	return try_ioctl_ptr(vm->fd, SLAT_GET_STATS, stats);
-}
-
-TEST_F(stats, size)
-{
-	const size_t whole = sizeof(struct slat_stats);
-	uint32_t size;
-
-	EXPECT_EQ(0, try_stats(self->vm, whole, whole, 0));
-	/* Too small, down to nothing. */
-	for (size = 0; size < SLAT_STATS_SIZE_VER0; size += 4) {
-		EXPECT_EQ(-EINVAL, try_stats(self->vm, size, whole, 0));
-	}
-	EXPECT_EQ(-EINVAL, try_stats(self->vm, SLAT_STATS_SIZE_VER0 - 1, whole,
-				     0));
-	/* A newer program's, of which we know the beginning. */
-	EXPECT_EQ(0, try_stats(self->vm, whole + 8, whole + 8, 0));
-	EXPECT_EQ(-E2BIG, try_stats(self->vm, whole + 8, whole + 8, 1));
-	EXPECT_EQ(0, try_stats(self->vm, PAGE_SIZE, PAGE_SIZE, 0));
-	EXPECT_EQ(-E2BIG, try_stats(self->vm, PAGE_SIZE + 1, 2 * PAGE_SIZE, 0));
-	EXPECT_EQ(-E2BIG, try_stats(self->vm, -1u, whole, 0));
-}
-
-/* What is behind the size that the program named stays as it was. */
-TEST_F(stats, writes_no_more_than_size)
-{
-	uint8_t buffer[sizeof(struct slat_stats) + 64];
-	struct slat_stats *stats = (void *)buffer;
-	unsigned int i;
-
-	memset(buffer, 0, sizeof(buffer));
-	memset(stats + 1, 0xa5, 64);
-	stats->size = sizeof(*stats);
-	ASSERT_EQ(0, try_ioctl_ptr(self->vm->fd, SLAT_GET_STATS, stats));
-	EXPECT_EQ(sizeof(*stats), stats->size);
-	for (i = 0; i < 64; i++)
-		ASSERT_EQ(0xa5, buffer[sizeof(*stats) + i]);
-}
-
-TEST_F(stats, flags)
-{
-	struct slat_stats stats;
-	unsigned int bit;
-
-	for (bit = 0; bit < 32; bit++) {
-		stats = (struct slat_stats){ .size = sizeof(stats),
-					     .flags = 1u << bit };
-		EXPECT_EQ(-EINVAL, try_ioctl_ptr(self->vm->fd, SLAT_GET_STATS,
-						 &stats));
-	}
-}
-
-TEST_F(stats, pointer)
-{
-	const size_t whole = sizeof(struct slat_stats);
-	const void *const *bad;
-	struct slat_stats *stats;
-
-	for (bad = bad_pointers; *bad; bad++) {
-		EXPECT_EQ(-EFAULT, try_ioctl_ptr(self->vm->fd, SLAT_GET_STATS,
-						 *bad));
-	}
-	EXPECT_EQ(-EFAULT, try_stats(self->vm, whole, whole - 1, 0));
-	EXPECT_EQ(-EFAULT, try_stats(self->vm, whole, 4, 0));
-	/* Readable, not writable. */
-	stats = mem_alloc(PAGE_SIZE);
-	stats->size = whole;
-	ASSERT_EQ(0, mprotect(stats, PAGE_SIZE, PROT_READ));
-	EXPECT_EQ(-EFAULT, try_ioctl_ptr(self->vm->fd, SLAT_GET_STATS, stats));
-}
-
-TEST_F(stats, only_of_a_vm)
-{
-	struct slat_stats stats = { .size = sizeof(stats) };
-
-	EXPECT_EQ(-ENOTTY, try_ioctl_ptr(slat_fd(), SLAT_GET_STATS, &stats));
-	EXPECT_EQ(-ENOTTY, try_ioctl_ptr(self->vcpu->fd, SLAT_GET_STATS,
-					 &stats));
 }
 
 SLAT_HARNESS_MAIN
