@@ -260,20 +260,27 @@ TEST_F(filter, enable_refusals)
 
 /* --- changed under a guest that does not exit otherwise */
 
+static volatile uint64_t spins;
+
 static void guest_spins_on_gs(uint64_t unused)
 {
 	do {
+		spins++;
 		guest_wrmsr(MSR_LSTAR, 0x5000);
 	} while (guest_read(MSR_GS_BASE) >> 32 != GP_VECTOR);
 	guest_report(1, 0);
 }
 
-static void *change_filter(void *vm)
+static void *change_filter(void *arg)
 {
+	struct vm *vm = arg;
+	uint64_t was;
 	int i;
 
-	usleep(20000);
 	for (i = 0; i < 200; i++) {
+		was = guest_var(vm, spins);
+		while (guest_var(vm, spins) == was)
+			sched_yield();
 		REQUIRE(!try_deny(vm, MSR_FS_BASE, BOTH), "filter");
 		REQUIRE(!try_deny(vm, MSR_CSTAR, BOTH), "filter");
 	}

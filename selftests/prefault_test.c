@@ -128,12 +128,15 @@ SLOW_TEST(prefault, B2_signals_interrupt_it)
 
 SLOW_TEST(prefault, B2_killed_in_the_middle)
 {
+	struct filler *fillers = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned int i;
 
+	ASSERT_NE(MAP_FAILED, fillers);
 	if (!slat_check_extension(KVM_CAP_PRE_FAULT_MEMORY))
 		SKIP(return, "no KVM_PRE_FAULT_MEMORY");
+	watchdog_start(60 * time_scale());
 	for_rounds (i, 20, 5) {
-		struct filler fillers[2];
 		const pid_t pid = fork();
 		int status;
 
@@ -147,9 +150,12 @@ SLOW_TEST(prefault, B2_killed_in_the_middle)
 			for (;;)
 				madvise(mem, SIZE, MADV_DONTNEED);
 		}
-		usleep(20000 * time_scale() + 1000 * i);
+		while (!READ_ONCE(fillers[0].done) || !READ_ONCE(fillers[1].done))
+			usleep(1000);
+		usleep(1000 * i);
 		ASSERT_EQ(0, kill(pid, SIGKILL));
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		memset(fillers, 0, 2 * sizeof(*fillers));
 		EXPECT_EQ(SIGKILL, WTERMSIG(status));
 	}
 }
