@@ -97,6 +97,7 @@ TEST_F(msrs, count)
 
 	EXPECT_EQ(-E2BIG, try_ioctl_ptr(self->vcpu->fd, KVM_GET_MSRS, msrs));
 	EXPECT_EQ(-E2BIG, try_ioctl_ptr(self->vcpu->fd, KVM_SET_MSRS, msrs));
+	EXPECT_EQ(-E2BIG, try_ioctl_ptr(slat_fd(), KVM_GET_MSRS, msrs));
 	msrs = msrs_before_hole(-1u, 3);
 	EXPECT_EQ(-E2BIG, try_ioctl_ptr(self->vcpu->fd, KVM_GET_MSRS, msrs));
 	EXPECT_EQ(-E2BIG, try_ioctl_ptr(self->vcpu->fd, KVM_SET_MSRS, msrs));

@@ -120,6 +120,23 @@ TEST_F(sregs, cr3)
 	EXPECT_REFUSED(sregs.cr3 |= 1ul << 62);
 }
 
+TEST_F(sregs, efer)
+{
+	if (slat_is_kvm())
+		SKIP(return, "KVM drops these bits");
+	EXPECT_REFUSED(sregs.efer |= 1ul << 1);
+	EXPECT_REFUSED(sregs.efer |= 1ul << 12);	/* SVM is not for guests */
+	EXPECT_REFUSED(sregs.efer |= 1ul << 63);
+}
+
+TEST_F(sregs, cr8)
+{
+	if (slat_is_kvm())
+		SKIP(return, "KVM drops such a value");
+	EXPECT_REFUSED(sregs.cr8 = 16);
+	EXPECT_REFUSED(sregs.cr8 = 1ul << 32);
+}
+
 TEST_F(sregs, apic_base)
 {
 	EXPECT_REFUSED(sregs.apic_base |= 1ul << 60);

@@ -20,9 +20,10 @@
  *                            -E2BIG: no room for one; -EINVAL: padding that is
  *                            not 0
  *   KVM_GET_MSR_INDEX_LIST   the MSRs that a VMM has to move
- *   KVM_GET_MSR_FEATURE_INDEX_LIST, KVM_GET_MSRS
- *                            the MSRs that tell of the host, and what
- *                            -E2BIG: nmsrs too small, and is set, or over 255
+ *   KVM_GET_MSR_FEATURE_INDEX_LIST
+ *                            the MSRs that tell of the host.  Both: -E2BIG: nmsrs
+ *                            is too small, and is set to what is needed
+ *   KVM_GET_MSRS             what these tell.  -E2BIG: more than 255
  *   KVM_X86_GET_MCE_CAP_SUPPORTED
  *
  * VM
@@ -48,10 +49,11 @@
  *                            until one does not match.  -EINVAL: unknown flags,
  *                            a length that is none of a write, data to match
  *                            without one; -EEXIST: overlaps another one; -ENOENT:
- *                            nothing to take away; -ENOSPC: more than 1000
- *   KVM_SET_TSS_ADDR, KVM_SET_IDENTITY_MAP_ADDR
- *                            without effect.  -EINVAL: above 4G less three
- *                            pages; after the first vCPU
+ *                            nothing to take away; -ENOSPC: more than 1000;
+ *                            -EBADF, or -EINVAL: fd is not that of an eventfd
+ *   KVM_SET_TSS_ADDR         without effect.  -EINVAL: above 4G less three pages
+ *   KVM_SET_IDENTITY_MAP_ADDR
+ *                            without effect.  -EINVAL: after the first vCPU
  *   KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES
  *                            a number that is kept, and has no effect since
  *                            nothing shadows the guest's page tables; 0 at first.
@@ -64,12 +66,14 @@
  * vCPU
  *   KVM_RUN                  argument 0.  -EINTR: a signal, with exit_reason
  *                            KVM_EXIT_INTR, or immediate_exit, which leaves
- *                            exit_reason as it was; -EFAULT: the guest
+ *                            exit_reason as it was; -EINVAL: another argument, or
+ *                            cr8 above 15 in kvm_run; -EFAULT: the guest
  *                            touched a slot whose host memory is not there or
  *                            does not allow the access; -ENOMEM: the VMM's cgroup
  *                            has no room for nested tables: with more, or less to
  *                            map, the guest goes on; -ENODEV: the VM's tables are
- *                            not in the CPU's format
+ *                            not in the CPU's format.  Host memory that is broken
+ *                            is a SIGBUS with BUS_MCEERR_AR
  *   KVM_PRE_FAULT_MEMORY     maps ahead what reads would: as large and as writable
  *                            as the host's own mapping is by now; gpa and size move
  *                            on to what is left.  0 as soon as anything was done.
@@ -96,7 +100,8 @@
  *   KVM_GET_MP_STATE, KVM_SET_MP_STATE
  *                            KVM_MP_STATE_RUNNABLE; -EINVAL for another one
  *   KVM_GET_TSC_KHZ, KVM_SET_TSC_KHZ
- *                            -EINVAL: not the host's, give or take 250 ppm
+ *                            0 sets the host's; -EINVAL: not that, give or take
+ *                            250 ppm
  *   KVM_HAS_DEVICE_ATTR, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR
  *                            KVM_VCPU_TSC_OFFSET; -ENXIO for another one
  *   KVM_SET_GUEST_DEBUG      -EINVAL: bits that KVM_CAP_SET_GUEST_DEBUG2 does not
@@ -126,9 +131,10 @@
  * it and on its vCPUs gives -EIO.
  *
  * slat's own structures begin with their size, as the caller was compiled with
- * it; reserved fields and unknown flags must be 0.  -EINVAL: size below the
- * first version's, or an unknown flag; -E2BIG: a larger size with a byte behind
- * the known part that is not 0; -EFAULT: not readable or writable.
+ * it; unknown flags and, in what is passed in, reserved fields must be 0.
+ * -EINVAL: they are not, or size is below the first version's; -E2BIG: a larger
+ * size with a byte behind the known part that is not 0, or one above 4096;
+ * -EFAULT: not readable or writable.
  */
 #ifndef _UAPI_LINUX_SLAT_H
 #define _UAPI_LINUX_SLAT_H
