@@ -99,13 +99,7 @@ mkdir -p "$build/run" "$build/log"
 work=$(mktemp -d "$build/run/kvm.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-if [ "$device" = slat ]; then
-	"$scripts/module.sh" "$kernel"
-	cp "$build/$kernel/slat.ko" "$work/"
-	machine=(-k "$work/slat.ko")
-else
-	machine=(-n -a run.modules=kvm-amd)
-fi
+machine_with "$device" "$kernel" "$work"
 
 results=$work/results
 touch "$results"

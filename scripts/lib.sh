@@ -34,6 +34,18 @@ quietly() {
 	"$@" > "$log" 2>&1 < /dev/null || { tail -n 30 "$log" >&2; die "failed: $* (log: $log)"; }
 }
 
+# machine_with DEVICE KERNEL FOLDER: sets machine to boot.sh's options for one with kvm, or
+# with slat, whose module is built and kept in FOLDER
+machine_with() {
+	if [ "$1" = kvm ]; then
+		machine=(-n -a run.modules=kvm-amd)
+		return
+	fi
+	"$scripts/module.sh" "$2"
+	cp "$build/$2/slat.ko" "$3/"
+	machine=(-k "$3/slat.ko")
+}
+
 # copy_libraries ROOT PROGRAM...: the shared libraries that they need, for a machine
 # whose root is ROOT
 copy_libraries() {

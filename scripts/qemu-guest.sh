@@ -29,13 +29,7 @@ shift
 mkdir -p "$build/run" "$build/log"
 work=$(mktemp -d "$build/run/qemu.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-if [ "$device" = slat ]; then
-	"$scripts/module.sh" "$kernel"
-	cp "$build/$kernel/slat.ko" "$work/"
-	machine=(-k "$work/slat.ko")
-else
-	machine=(-n -a run.modules=kvm-amd)
-fi
+machine_with "$device" "$kernel" "$work"
 
 # What QEMU needs: its libraries, and the firmware that it looks for in -L
 root=$work/root guest=$work/root/guest
