@@ -58,8 +58,25 @@ static int child_look(struct child *child)
 	return child_wait(child);
 }
 
-/* --- the guest counts; the child's view stands still */
+/* A guest that watches SIZE of memory, which all children get. */
+FIXTURE(fork)
+{
+	struct play play;
+	uint64_t *mem;
+};
 
+FIXTURE_SETUP(fork)
+{
+	play_watch(&self->play, NULL, SIZE, 0);
+	self->mem = self->play.mem;
+}
+
+FIXTURE_TEARDOWN(fork)
+{
+	EXPECT_TRUE(play_end(&self->play));
+}
+
+/* --- the guest counts; the child's view stands still */
 
 /* Whatever it was at the fork, it stays. */
 static int view_stands_still(const void *arg)
@@ -76,24 +93,21 @@ static int view_stands_still(const void *arg)
 	return 0;
 }
 
-TEST(writes_stay_with_the_parent)
+TEST_F(fork, writes_stay_with_the_parent)
 {
+	struct worker *worker = &self->play.worker;
+	uint64_t *mem = self->mem;
 	struct child child;
-	struct play play;
-	uint64_t *mem;
 	int i;
 
-	play_watch(&play, NULL, SIZE, 0);
-	mem = play.mem;
-	watch_set(&play.worker, WATCH_COUNT, GPA, 0);
+	watch_set(worker, WATCH_COUNT, GPA, 0);
 	for_rounds (i, ROUNDS, 3) {
 		/* The child is born looking, while the guest counts. */
 		child_start(&child, view_stands_still, mem);
 		child_go(&child);
-		ASSERT_TRUE(worker_wait(&play.worker, mem, 2));
+		ASSERT_TRUE(worker_wait(worker, mem, 2));
 		ASSERT_EQ(0, child_wait(&child));
 	}
-	EXPECT_TRUE(play_end(&play));
 }
 
 static int is_7(const void *arg)
@@ -101,34 +115,31 @@ static int is_7(const void *arg)
 	return *(const uint64_t *)arg != 7;
 }
 
-TEST(child_keeps_what_was)
+TEST_F(fork, child_keeps_what_was)
 {
+	struct worker *worker = &self->play.worker;
+	uint64_t *mem = self->mem;
 	struct child child;
-	struct play play;
-	uint64_t *mem;
 	int i;
 
-	play_watch(&play, NULL, SIZE, 0);
-	mem = play.mem;
 	for_rounds (i, ROUNDS, 3) {
 		/* By turns: mapped writable, mapped by a read, not mapped. */
 		if (i % 3 == 2)
 			madvise(mem, PAGE_SIZE, MADV_DONTNEED);
 		WRITE_ONCE(*mem, 7);
 		if (i % 3 == 0)
-			watch_write(&play.worker, GPA, 7);
+			watch_write(worker, GPA, 7);
 		else if (i % 3 == 1)
-			watch_read(&play.worker, GPA);
+			watch_read(worker, GPA);
 		child_start(&child, is_7, mem);
 		if (i % 2) {
-			ASSERT_EQ(7, watch_read(&play.worker, GPA));
+			ASSERT_EQ(7, watch_read(worker, GPA));
 		}
-		watch_write(&play.worker, GPA, 8 + i);
+		watch_write(worker, GPA, 8 + i);
 		ASSERT_EQ(8 + i, READ_ONCE(*mem));
 		ASSERT_EQ(0, child_look(&child));
-		ASSERT_EQ(8 + i, watch_read(&play.worker, GPA));
+		ASSERT_EQ(8 + i, watch_read(worker, GPA));
 	}
-	EXPECT_TRUE(play_end(&play));
 }
 
 /* --- the child writes */
@@ -143,23 +154,20 @@ static int scribble(const void *arg)
 	return 0;
 }
 
-TEST(child_writes_for_itself)
+TEST_F(fork, child_writes_for_itself)
 {
+	struct worker *worker = &self->play.worker;
+	uint64_t *mem = self->mem;
 	struct child child;
-	struct play play;
-	uint64_t *mem;
 	int i;
 
-	play_watch(&play, NULL, SIZE, 0);
-	mem = play.mem;
 	for_rounds (i, ROUNDS, 3) {
-		watch_write(&play.worker, GPA, i);
+		watch_write(worker, GPA, i);
 		child_start(&child, scribble, mem);
 		ASSERT_EQ(0, child_look(&child));
-		ASSERT_EQ(i, watch_read(&play.worker, GPA));
+		ASSERT_EQ(i, watch_read(worker, GPA));
 		ASSERT_EQ(i, READ_ONCE(*mem));
 	}
-	EXPECT_TRUE(play_end(&play));
 }
 
 /* --- many forks while the guest writes everywhere */
