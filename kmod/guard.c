@@ -4,6 +4,7 @@
  * the other is looked for: so at least one of the two sees that it has to stand back.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 
 #include "guard.h"
@@ -56,6 +57,8 @@ static int enter(struct slat_guard *guard)
 
 	while (!ret && !try_enter(guard))
 		ret = slat_claim_wait(guard->vm);
+	if (ret)
+		guard->vm = NULL;
 	return ret;
 }
 
@@ -78,21 +81,50 @@ static bool wants_pin(unsigned int access)
 	return access & (SLAT_W | SLAT_GUARD_LONG);
 }
 
-static int get_page_at(unsigned long hva, unsigned int access, struct page **page)
+static int get_or_pin(unsigned long hva, int max, unsigned int access, struct page **pages)
 {
 	const unsigned int flags = (access & SLAT_W ? FOLL_WRITE : 0) |
 				   (access & SLAT_GUARD_LONG ? FOLL_LONGTERM : 0);
-	const int ret = wants_pin(access) ? slat_pin_user_pages_fast(hva, 1, flags, page) :
-					    slat_get_user_pages_fast(hva, 1, flags, page);
 
-	if (ret == 1)
-		return 0;
-	if (!ret || ret == -EFAULT)
-		return slat_pfnmap_is_at(hva) ? -ENXIO : -EFAULT;
-	return ret;
+	return wants_pin(access) ? slat_pin_user_pages_fast(hva, max, flags, pages) :
+				   slat_get_user_pages_fast(hva, max, flags, pages);
 }
 
-static int get_page_of(struct slat_vm *vm, u64 gfn, unsigned int access, struct page **page)
+static bool fault_in(unsigned long hva, unsigned int access)
+{
+	struct page *page;
+
+	if (slat_get_user_pages_fast(hva, 1, access & SLAT_W ? FOLL_WRITE : 0, &page) != 1)
+		return false;
+	put_page(page);
+	return true;
+}
+
+/* Some kernels do not wait for a page (userfaultfd) to pin it for long: have it come first. */
+static int pin_long(unsigned long hva, int max, unsigned int access, struct page **pages)
+{
+	const int ret = get_or_pin(hva, max, access, pages);
+
+	return ret == -EFAULT && fault_in(hva, access) ? get_or_pin(hva, max, access, pages) : ret;
+}
+
+static int get_pages_at(unsigned long hva, int max, unsigned int access, struct page **pages)
+{
+	int ret;
+
+	if (!(access & SLAT_GUARD_LONG))
+		return get_or_pin(hva, max, access, pages);
+	/*
+	 * As if it was to be written if it may be: the VMM's first write to the zero page or
+	 * to a private mapping of a file would leave the guard behind.
+	 */
+	ret = pin_long(hva, max, access | SLAT_W, pages);
+	return ret == -EFAULT && !(access & SLAT_W) ? pin_long(hva, max, access, pages) : ret;
+}
+
+/* Return: how many, up to @max and not 0, or an errno. */
+static int get_pages(struct slat_vm *vm, u64 gfn, int max, unsigned int access,
+		     struct page **pages)
 {
 	const int idx = slat_srcu_read_lock(&vm->slots_srcu);
 	const struct slat_slot *slot = slat_slot_find(vm, gfn);
@@ -103,7 +135,10 @@ static int get_page_of(struct slat_vm *vm, u64 gfn, unsigned int access, struct 
 	else if ((access & SLAT_W) && (slot->flags & KVM_MEM_READONLY))
 		ret = -EROFS;
 	else
-		ret = get_page_at(slat_slot_hva(slot, gfn), access, page);
+		ret = get_pages_at(slat_slot_hva(slot, gfn),
+				   min_t(u64, max, slat_slot_last(slot) - gfn + 1), access, pages);
+	if (!ret || ret == -EFAULT)
+		ret = slat_pfnmap_is_at(slat_slot_hva(slot, gfn)) ? -ENXIO : -EFAULT;
 	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	return ret;
 }
@@ -119,18 +154,14 @@ int slat_gfn_map(struct slat_vm *vm, u64 gfn, unsigned int access, const char *o
 	};
 	ret = enter(guard);
 	if (ret)
-		goto none;
-	ret = get_page_of(vm, gfn, access, &guard->page);
-	if (ret)
-		goto err_leave;
+		return ret;
+	ret = get_pages(vm, gfn, 1, access, &guard->page);
+	if (ret < 0) {
+		leave(guard);
+		return ret;
+	}
 	guard->host = page_address(guard->page);
 	return 0;
-
-err_leave:
-	leave(guard);
-none:
-	guard->vm = NULL;
-	return ret;
 }
 
 void slat_gfn_unmap(struct slat_guard *guard, bool wrote)
@@ -141,6 +172,63 @@ void slat_gfn_unmap(struct slat_guard *guard, bool wrote)
 		unpin_user_pages_dirty_lock(&guard->page, 1, wrote);
 	else
 		put_page(guard->page);
+	leave(guard);
+}
+
+/* Ranges */
+
+/* Pages at a time, with room for others in between. */
+#define BATCH	512
+
+static void put_pages(struct page **pages, unsigned long nr, bool wrote)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i += BATCH) {
+		unpin_user_pages_dirty_lock(pages + i, min_t(unsigned long, nr - i, BATCH), wrote);
+		cond_resched();
+	}
+}
+
+static int pin_range(const struct slat_guard *guard, unsigned long nr, struct page **pages)
+{
+	unsigned long i = 0;
+	int ret = 0;
+
+	while (ret >= 0 && i < nr) {
+		ret = signal_pending(current) ? -EINTR :
+		      get_pages(guard->vm, guard->node.start + i,
+				min_t(unsigned long, nr - i, BATCH), guard->access, pages + i);
+		if (ret > 0)
+			i += ret;
+		cond_resched();
+	}
+	if (ret < 0)
+		put_pages(pages, i, false);
+	return min(ret, 0);
+}
+
+int slat_gfn_map_range(struct slat_vm *vm, u64 gfn, unsigned long nr, unsigned int access,
+		       struct slat_guard *guard, struct page **pages)
+{
+	int ret;
+
+	*guard = (struct slat_guard) {
+		.node = { .start = gfn, .last = gfn + nr - 1 },
+		.vm = vm, .owner = "window", .access = access | SLAT_GUARD_LONG,
+	};
+	ret = enter(guard);
+	if (ret)
+		return ret;
+	ret = pin_range(guard, nr, pages);
+	if (ret)
+		leave(guard);
+	return ret;
+}
+
+void slat_gfn_unmap_range(struct slat_guard *guard, struct page **pages, bool wrote)
+{
+	put_pages(pages, guard->node.last - guard->node.start + 1, wrote);
 	leave(guard);
 }
 

@@ -114,6 +114,21 @@ int slat_gfn_map(struct slat_vm *vm, u64 gfn, unsigned int access, const char *o
 void slat_gfn_unmap(struct slat_guard *guard, bool wrote);
 
 /**
+ * slat_gfn_map_range() - guard a range of frames for long, for a window
+ * @nr:		of frames, not 0
+ * @access:	as slat_gfn_map() takes it; SLAT_GUARD_LONG is understood
+ * @guard:	of all of them; its @page and @host are not set
+ * @pages:	out: theirs
+ *
+ * Context, return: as slat_gfn_map(); -EINTR for any signal.
+ */
+int slat_gfn_map_range(struct slat_vm *vm, u64 gfn, unsigned long nr, unsigned int access,
+		       struct slat_guard *guard, struct page **pages);
+
+/** slat_gfn_unmap_range() - the reverse, as slat_gfn_unmap() for each. */
+void slat_gfn_unmap_range(struct slat_guard *guard, struct page **pages, bool wrote);
+
+/**
  * slat_guards_yield() - a vCPU has a guard on a frame, and there are claims
  * @frame:	in its &struct slat_vcpu_guards; taken back if the frame is claimed
  *

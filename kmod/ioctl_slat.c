@@ -6,8 +6,10 @@
 #include <uapi/linux/slat.h>
 
 #include "ioctl.h"
+#include "memory.h"
 #include "user.h"
 #include "vm.h"
+#include "window.h"
 
 /*
  * A structure that begins with its size: in as the caller knows it, zeroes behind.
@@ -122,6 +124,18 @@ static bool pin_type_valid(u32 type)
 
 static_assert(SLAT_MEMTYPE_NONE == SLAT_PIN_NONE);
 
+/* Within what the CPU can address and the tables can hold? */
+static bool range_valid(u64 gpa, u64 length)
+{
+	return length <= slat_gpa_limit() && gpa <= slat_gpa_limit() - length;
+}
+
+/* Whole pages, at least one? */
+static bool pages_valid(u64 gpa, u64 length)
+{
+	return length && PAGE_ALIGNED(gpa | length) && range_valid(gpa, length);
+}
+
 static long pin_memtype(struct slat_vm *vm, const void __user *user)
 {
 	struct slat_memtype_range range;
@@ -129,13 +143,40 @@ static long pin_memtype(struct slat_vm *vm, const void __user *user)
 
 	if (ret)
 		return ret;
-	if (range.flags || range.reserved || !pin_type_valid(range.type))
-		return -EINVAL;
-	if (!range.length || !PAGE_ALIGNED(range.gpa | range.length) ||
-	    range.length > slat_gpa_limit() || range.gpa > slat_gpa_limit() - range.length)
+	if (range.flags || range.reserved || !pin_type_valid(range.type) ||
+	    !pages_valid(range.gpa, range.length))
 		return -EINVAL;
 	return slat_memtype_pin(vm, range.gpa >> PAGE_SHIFT,
 				(range.gpa + range.length - 1) >> PAGE_SHIFT, range.type);
+}
+
+static long copy_memory(struct slat_vm *vm, void __user *user, bool write)
+{
+	struct slat_memory memory;
+	int ret = copy_in(&memory, sizeof(memory), SLAT_MEMORY_SIZE_VER0, user);
+
+	if (ret)
+		return ret;
+	if (memory.flags || memory.view || memory.reserved ||
+	    !range_valid(memory.gpa, memory.length))
+		return -EINVAL;
+	ret = slat_memory_copy(vm, &memory, write);
+	return copy_out(user, &memory, sizeof(memory), memory.size) ?: ret;
+}
+
+static long create_window(struct slat_vm *vm, const void __user *user)
+{
+	struct slat_window window;
+	int ret = copy_in(&window, sizeof(window), SLAT_WINDOW_SIZE_VER0, user);
+
+	if (ret)
+		return ret;
+	if ((window.flags & ~SLAT_WINDOW_WRITE) || window.view || window.reserved ||
+	    !pages_valid(window.gpa, window.length) ||
+	    window.length >> PAGE_SHIFT > SLAT_WINDOW_PAGES_MAX)
+		return -EINVAL;
+	return slat_window_create(vm, window.gpa >> PAGE_SHIFT, window.length >> PAGE_SHIFT,
+				  window.flags & SLAT_WINDOW_WRITE);
 }
 
 long slat_ioctl_slat(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
@@ -151,6 +192,12 @@ long slat_ioctl_slat(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 		return set_attribute(vm, user);
 	case SLAT_PIN_MEMTYPE:
 		return pin_memtype(vm, user);
+	case SLAT_READ_MEMORY:
+		return copy_memory(vm, user, false);
+	case SLAT_WRITE_MEMORY:
+		return copy_memory(vm, user, true);
+	case SLAT_CREATE_WINDOW:
+		return create_window(vm, user);
 	default:
 		return -ENOTTY;
 	}

@@ -1,41 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* B2, B7: what debugfs shows of each VM, and that it lets go of VMs that are no more. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 
 #include "harness.h"
 #include "worker.h"
 
-#define ROOT		"/sys/kernel/debug/slat"
 #define GPA		0x40000000ul
 
 SLOW_TESTS(debugfs);
-
-/* The last directory of this process; "" if there is none. */
-static void find_vm(char *path, size_t size)
-{
-	DIR *root = opendir(ROOT);
-	const struct dirent *entry;
-	int pid, n, last = -1;
-
-	*path = 0;
-	while (root && (entry = readdir(root))) {
-		if (sscanf(entry->d_name, "vm-%d-%d", &pid, &n) != 2 || pid != getpid() || n < last)
-			continue;
-		snprintf(path, size, ROOT "/%s", entry->d_name);
-		last = n;
-	}
-	if (root)
-		closedir(root);
-}
 
 static int open_file(const char *name)
 {
 	char path[160];
 
-	find_vm(path, 100);
-	strcat(path, name);
+	vm_debugfs(path, sizeof(path), getpid(), name);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
@@ -104,8 +83,7 @@ SLOW_TEST(debugfs, B2_counters_count)
 	mem_make_small(mem, HUGE);
 	vm_slot(vm, 1, 0, GPA, HUGE, mem);
 	ASSERT_EQ(0, vcpu_try_prefault(vcpu, GPA, 100 * PAGE_SIZE));
-	find_vm(path, 100);
-	strcat(path, "/counters");
+	vm_debugfs(path, sizeof(path), getpid(), "/counters");
 	EXPECT_EQ(100, file_field(path, "leaves_4k"));
 	EXPECT_EQ(0, file_field(path, "leaves_2m"));
 	EXPECT_EQ(0, file_field(path, "exits"));

@@ -49,6 +49,18 @@ FIXTURE_VARIANT_ADD(rules, pin_memtype) {
 	.first_size = SLAT_MEMTYPE_RANGE_SIZE_VER0,
 };
 
+static const struct slat_memory memory = { .size = sizeof(memory), .gpa = VM_DATA_GPA };
+
+FIXTURE_VARIANT_ADD(rules, read_memory) {
+	.request = SLAT_READ_MEMORY, .good = &memory, .size = sizeof(memory),
+	.first_size = SLAT_MEMORY_SIZE_VER0,
+};
+
+FIXTURE_VARIANT_ADD(rules, write_memory) {
+	.request = SLAT_WRITE_MEMORY, .good = &memory, .size = sizeof(memory),
+	.first_size = SLAT_MEMORY_SIZE_VER0,
+};
+
 FIXTURE_SETUP(rules)
 {
 	if (slat_is_kvm())

@@ -2,6 +2,7 @@
 /* Virtual machines and vCPUs for the tests, from the VMM's side. */
 #include "vm.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include "guest.h"
 
 #define CPUID_ENTRIES	256
+#define DEBUGFS		"/sys/kernel/debug/slat"
 
 void test_die(const char *file, int line, const char *cond,
 	      const char *fmt, ...)
@@ -361,6 +363,48 @@ struct slat_leaf_info vm_leaf(struct vm *vm, uint64_t gpa)
 
 	must_ioctl(vm->fd, SLAT_GET_LEAF, &info);
 	return info;
+}
+
+int vm_try_copy(struct vm *vm, bool write, uint64_t gpa, void *data, size_t length, size_t *done)
+{
+	struct slat_memory memory = {
+		.size = sizeof(memory), .gpa = gpa, .length = length, .data = (uintptr_t)data,
+	};
+	const int ret = try_ioctl_ptr(vm->fd, write ? SLAT_WRITE_MEMORY : SLAT_READ_MEMORY, &memory);
+	const size_t copied = length - memory.length;
+
+	REQUIRE(memory.gpa == gpa + copied && memory.data == (uintptr_t)data + copied &&
+		copied <= length && (ret || copied == length),
+		"%d, gpa %llx, %llu bytes left", ret, memory.gpa, memory.length);
+	if (done)
+		*done = copied;
+	return ret;
+}
+
+int vm_try_window(struct vm *vm, uint32_t flags, uint64_t gpa, uint64_t length)
+{
+	struct slat_window window = {
+		.size = sizeof(window), .flags = flags, .gpa = gpa, .length = length,
+	};
+
+	return try_ioctl_ptr(vm->fd, SLAT_CREATE_WINDOW, &window);
+}
+
+void vm_debugfs(char *path, size_t size, int pid, const char *name)
+{
+	DIR *root = opendir(DEBUGFS);
+	const struct dirent *entry;
+	int of, n, last = -1;
+
+	*path = 0;
+	while (root && (entry = readdir(root))) {
+		if (sscanf(entry->d_name, "vm-%d-%d", &of, &n) != 2 || of != pid || n < last)
+			continue;
+		snprintf(path, size, DEBUGFS "/%s%s", entry->d_name, name);
+		last = n;
+	}
+	if (root)
+		closedir(root);
 }
 
 int vm_try_attribute(struct vm *vm, uint32_t attribute, uint64_t value)

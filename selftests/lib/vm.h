@@ -130,6 +130,15 @@ struct slat_leaf_info vm_leaf(struct vm *vm, uint64_t gpa);
 /* SLAT_SET_ATTRIBUTE and SLAT_PIN_MEMTYPE. */
 int vm_try_attribute(struct vm *vm, uint32_t attribute, uint64_t value);
 int vm_try_pin(struct vm *vm, uint64_t gpa, uint64_t length, uint32_t type);
+/*
+ * SLAT_READ_MEMORY or SLAT_WRITE_MEMORY of all of it: 0 or -errno. With done, how many
+ * bytes were copied.
+ */
+int vm_try_copy(struct vm *vm, bool write, uint64_t gpa, void *data, size_t length, size_t *done);
+/* SLAT_CREATE_WINDOW: a file descriptor or -errno. */
+int vm_try_window(struct vm *vm, uint32_t flags, uint64_t gpa, uint64_t length);
+/* The path of name in debugfs' directory of the last VM that pid made; "" if there is none. */
+void vm_debugfs(char *path, size_t size, int pid, const char *name);
 /* Host's pointer to guest RAM. */
 void *vm_ptr(struct vm *vm, uint64_t gpa);
 /* Zeroed pages of RAM for tables and stacks; returns their gpa. */

@@ -390,6 +390,14 @@ int file_write(const char *path, const char *text)
 	return ret;
 }
 
+long pages_pinned(void)
+{
+	/* What CPUs have counted each for itself. */
+	file_write("/proc/sys/vm/stat_refresh", "1");
+	return file_field("/proc/vmstat", "nr_foll_pin_acquired") -
+	       file_field("/proc/vmstat", "nr_foll_pin_released");
+}
+
 void drop_capability(unsigned int cap)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };

@@ -346,4 +346,100 @@ struct slat_memtype_range {
  */
 #define SLAT_PIN_MEMTYPE	_IOW(SLAT_IOCTL_TYPE, 0x03, struct slat_memtype_range)
 
+/**
+ * struct slat_memory - guest memory to be copied
+ * @size:	sizeof(struct slat_memory)
+ * @flags:	must be 0
+ * @view:	must be 0
+ * @reserved:	must be 0
+ * @gpa:	in: first address.  out: of what is left
+ * @length:	in: bytes.  out: how many are left
+ * @data:	in: address of the caller's buffer.  out: of what is left in it
+ */
+struct slat_memory {
+	__u32 size;
+	__u32 flags;
+	__u32 view;
+	__u32 reserved;
+	__aligned_u64 gpa;
+	__aligned_u64 length;
+	__aligned_u64 data;
+};
+
+/* sizeof(struct slat_memory) of the first version, the least that is accepted. */
+#define SLAT_MEMORY_SIZE_VER0	40
+
+/**
+ * SLAT_READ_MEMORY, SLAT_WRITE_MEMORY - copy from or to guest memory
+ *
+ * On a VM fd.  Page by page; the range may lie in several slots.  While a page is copied,
+ * it cannot be converted; one that is being converted is waited for.  To read does not
+ * unshare a page that the host has merged or copies on write; to write does, and marks the
+ * host's page dirty.  Nothing is atomic to the guest, which sees what is written as by
+ * another CPU's string instruction.
+ *
+ * After an error, @gpa, @length and @data tell how far it came, so that the call can be
+ * repeated as it is.
+ *
+ * Return: 0: all is copied; -EINVAL: beyond the CPU's physical addresses or what the tables
+ * can hold; -ENOENT: no slot; -EROFS: to be written in a slot with KVM_MEM_READONLY;
+ * -ENXIO: memory without page structures, as a device's, which only its driver's mapping
+ * leads to; -EFAULT: the slot has no host memory there, or such that does not allow the
+ * access, or the buffer is bad; -EINTR: a signal; -ENOMEM; or the errors of the head of
+ * this file.
+ */
+#define SLAT_READ_MEMORY	_IOWR(SLAT_IOCTL_TYPE, 0x04, struct slat_memory)
+#define SLAT_WRITE_MEMORY	_IOWR(SLAT_IOCTL_TYPE, 0x05, struct slat_memory)
+
+/* slat_window.flags */
+#define SLAT_WINDOW_WRITE	(1U << 0)	/* it may be mapped for writing */
+
+/**
+ * struct slat_window - guest memory to be mapped
+ * @size:	sizeof(struct slat_window)
+ * @flags:	SLAT_WINDOW_*
+ * @view:	must be 0
+ * @reserved:	must be 0
+ * @gpa:	first address, a multiple of 4K
+ * @length:	bytes, a multiple of 4K, not 0, up to 1G
+ */
+struct slat_window {
+	__u32 size;
+	__u32 flags;
+	__u32 view;
+	__u32 reserved;
+	__aligned_u64 gpa;
+	__aligned_u64 length;
+};
+
+/* sizeof(struct slat_window) of the first version, the least that is accepted. */
+#define SLAT_WINDOW_SIZE_VER0	32
+
+/**
+ * SLAT_CREATE_WINDOW - have guest memory to map, for a device model
+ *
+ * On a VM fd.  Gives a file descriptor, which another process may be given, to map by
+ * mmap() with MAP_SHARED: offset 0 is @gpa.  The pages are those that back the guest at the
+ * time of the call.  They are pinned, and cannot be converted, until the descriptor is closed
+ * and the last mapping gone.  Where the VMM unmaps or replaces its memory meanwhile, or the
+ * slot goes, the window stays with the old pages, and the guest sees no more of what is
+ * written there.
+ *
+ * The mapping is of frames, as a device's is: it cannot be the buffer of direct I/O, nor
+ * grow, and is missing from core dumps.  A window that may be written marks all its pages
+ * dirty in the end.  The pages count against RLIMIT_MEMLOCK of the VMM, and the window
+ * keeps the VM.
+ *
+ * mmap() gives -EINVAL: not MAP_SHARED; -ENXIO: beyond the window; -EACCES: for writing,
+ * without SLAT_WINDOW_WRITE.
+ *
+ * Return: a file descriptor; -EINVAL: alignment, no length, more than 1G, beyond the
+ * CPU's physical addresses or what the tables can hold; -ENOMEM: also for RLIMIT_MEMLOCK,
+ * which CAP_IPC_LOCK lifts; -EMFILE, -ENFILE; -ENOENT, -EROFS, -ENXIO, -EINTR as for
+ * SLAT_WRITE_MEMORY, for any of the pages; -EFAULT: likewise, or the file that is mapped
+ * there does not allow pages to be pinned for long; -EOPNOTSUPP: nor does DAX; or the
+ * errors of the head of this file.
+ */
+#define SLAT_CREATE_WINDOW	_IOW(SLAT_IOCTL_TYPE, 0x06, struct slat_window)
+
 #endif
