@@ -336,6 +336,11 @@ void slat_vm_get(struct slat_vm *vm)
 	refcount_inc(&vm->users);
 }
 
+bool slat_vm_tryget(struct slat_vm *vm)
+{
+	return refcount_inc_not_zero(&vm->users);
+}
+
 void slat_vm_put(struct slat_vm *vm)
 {
 	if (refcount_dec_and_test(&vm->users))

@@ -106,6 +106,9 @@ struct slat_vm *slat_vm_create(const struct slat_table_ops *ops);
 /** slat_vm_get() - hold it once more. */
 void slat_vm_get(struct slat_vm *vm);
 
+/** slat_vm_tryget() - the same, unless it is being destroyed.  Return: held? */
+bool slat_vm_tryget(struct slat_vm *vm);
+
 /** slat_vm_put() - let go; the last one frees.  Context: process, may sleep. */
 void slat_vm_put(struct slat_vm *vm);
 

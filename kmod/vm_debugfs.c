@@ -19,6 +19,7 @@
 #include <uapi/linux/slat.h>
 
 #include "debugfs.h"
+#include "guard_test.h"
 #include "vm.h"
 
 /*
@@ -144,6 +145,7 @@ void slat_vm_debugfs_create(struct slat_vm *vm)
 	debugfs_create_file("tables", 0400, vm->debugfs, vm, &tables_fops);
 	debugfs_create_file("counters", 0400, vm->debugfs, vm, &counters_fops);
 	debugfs_create_file("guards", 0400, vm->debugfs, vm, &guards_fops);
+	slat_guard_test_debugfs(vm);
 }
 
 void slat_vm_debugfs_remove(struct slat_vm *vm)

@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * P2: guards and claims of guest frames exclude each other, whoever comes first, and only
+ * on the same frames; P1: a second unmap of one map is refused. Conversions are made by
+ * kmod/guard_test.c. Who is at guest memory is made to stay there by userfaultfd.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "worker.h"
+
+#define GPA	VM_PLAY_GPA
+#define GFN	(GPA / PAGE_SIZE)
+#define PAGES	8
+#define SIZE	(PAGES * PAGE_SIZE)
+
+SLOW_TESTS(guard);
+
+/* --- claims */
+
+/* The last VM of process pid. */
+static int claims_open(int pid)
+{
+	char path[160];
+	int fd;
+
+	vm_debugfs(path, sizeof(path), pid, "/guard_test");
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	REQUIRE(fd >= 0, "no %s", path);
+	return fd;
+}
+
+static int claims_write(int fd, const char *text)
+{
+	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+static int claim(int fd, uint64_t first, uint64_t last)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "claim %lx %lx", first, last);
+	return claims_write(fd, text);
+}
+
+static int claim_release(int fd)
+{
+	return claims_write(fd, "release");
+}
+
+/* Is there such a line in debugfs' guards? */
+static bool guard_shown(const char *line)
+{
+	char path[160], text[4096] = "";
+	FILE *file;
+
+	vm_debugfs(path, sizeof(path), getpid(), "/guards");
+	file = fopen(path, "r");
+	REQUIRE(file, "no %s", path);
+	fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	return strstr(text, line);
+}
+
+static bool guard_await(const char *line)
+{
+	const double end = now() + 5 * time_scale();
+
+	while (!guard_shown(line)) {
+		if (now() > end)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
+SLOW_TEST(guard, P2_claims)
+{
+	uint8_t *mem = mem_alloc(SIZE);
+	int claims[2], window;
+	struct vm *vm;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	vm = vm_create_empty();
+	vm_slot(vm, 1, 0, GPA, SIZE, mem);
+	claims[0] = claims_open(getpid());
+	claims[1] = claims_open(getpid());
+	EXPECT_EQ(0, claim(claims[0], GFN, GFN + 3));
+	EXPECT_EQ(-EBUSY, claim(claims[1], GFN + 3, GFN + 7));
+	EXPECT_EQ(-EBUSY, claim(claims[1], 0, GFN));
+	EXPECT_EQ(0, claim(claims[1], GFN + 4, GFN + 7));
+	EXPECT_EQ(0, claim_release(claims[0]));
+	EXPECT_EQ(0, claim_release(claims[1]));
+
+	/* Any page of a window. */
+	window = vm_try_window(vm, 0, GPA + PAGE_SIZE, 3 * PAGE_SIZE);
+	ASSERT_LE(0, window);
+	EXPECT_EQ(-EBUSY, claim(claims[0], GFN + 3, GFN + 3));
+	EXPECT_EQ(-EBUSY, claim(claims[0], 0, -1ul));
+	EXPECT_EQ(0, claim(claims[0], 0, GFN));
+	EXPECT_EQ(0, claim(claims[1], GFN + 4, -1ul));
+	EXPECT_EQ(0, claim_release(claims[0]));
+	close(window);
+	EXPECT_EQ(0, claim(claims[0], 0, GFN + 3));
+	/* The end of the file is the claim's. */
+	close(claims[1]);
+	close(claims[0]);
+	EXPECT_EQ(0, vm_try_copy(vm, true, GPA, "x", 1, NULL));
+	vm_destroy(vm);
+}
+
+/* --- whoever wants to a claimed frame waits */
+
+struct copier {
+	struct vm *vm;
+	pthread_t thread;
+	bool write;
+	uint64_t gpa;
+	char byte;
+	int ret;
+	bool done;
+};
+
+static void *copier_run(void *arg)
+{
+	struct copier *copier = arg;
+
+	copier->ret = vm_try_copy(copier->vm, copier->write, copier->gpa, &copier->byte, 1, NULL);
+	WRITE_ONCE(copier->done, true);
+	return NULL;
+}
+
+static void copier_start(struct copier *copier, struct vm *vm, bool write, uint64_t gpa)
+{
+	*copier = (struct copier) { .vm = vm, .write = write, .gpa = gpa, .byte = 'x' };
+	REQUIRE(!pthread_create(&copier->thread, NULL, copier_run, copier), "no thread");
+}
+
+SLOW_TEST(guard, P2_claimed_frames_wait)
+{
+	uint8_t *mem = mem_alloc(SIZE);
+	struct copier reader, writer;
+	int claims, other;
+	struct vm *vm;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	vm = vm_create_empty();
+	vm_slot(vm, 1, 0, GPA, SIZE, mem);
+	claims = claims_open(getpid());
+	other = claims_open(getpid());
+	ASSERT_EQ(0, claim(claims, GFN, GFN));
+	ASSERT_EQ(0, claim(other, GFN + 2, GFN + 2));
+	copier_start(&reader, vm, false, GPA);
+	copier_start(&writer, vm, true, GPA);
+	usleep(50000);
+	EXPECT_FALSE(READ_ONCE(reader.done) || READ_ONCE(writer.done));
+	/* Not for another frame, nor one that somebody else has claimed. */
+	EXPECT_EQ(0, vm_try_copy(vm, true, GPA + PAGE_SIZE, "x", 1, NULL));
+	EXPECT_EQ(0, claim_release(other));
+	usleep(50000);
+	EXPECT_FALSE(READ_ONCE(reader.done) || READ_ONCE(writer.done));
+	EXPECT_EQ(0, mem[0]);
+	EXPECT_EQ(0, claim_release(claims));
+	pthread_join(reader.thread, NULL);
+	pthread_join(writer.thread, NULL);
+	EXPECT_EQ(0, reader.ret);
+	EXPECT_EQ(0, writer.ret);
+	EXPECT_EQ('x', mem[0]);
+	close(claims);
+	close(other);
+	vm_destroy(vm);
+}
+
+/* A guest whose page tables, or operand, are claimed. */
+static void guest_copy_to_mmio(uint64_t gpa)
+{
+	const void *from = (void *)gpa;
+	void *to = (void *)VM_MMIO_GPA;
+	uint64_t n = 1;
+
+	asm volatile("rep movsb" : "+S"(from), "+D"(to), "+c"(n) : : "memory");
+}
+
+static void *run_vcpu(void *vcpu)
+{
+	return (void *)(long)vcpu_try_run(vcpu);
+}
+
+/* A VM whose guest copies the first byte at GPA to MMIO. */
+static struct vcpu *copying_guest(uint8_t *mem)
+{
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+
+	vm_make_play_tables(vm);
+	vm_slot(vm, VM_PLAY_SLOT, 0, GPA, SIZE, mem);
+	guest_enter_c(vcpu, guest_copy_to_mmio, GPA);
+	return vcpu;
+}
+
+static void copying_guest_end(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	vcpu_destroy(vcpu);
+	vm_destroy(vm);
+}
+
+SLOW_TEST(guard, P2_emulation_waits)
+{
+	uint8_t *mem = mem_alloc(SIZE);
+	struct vcpu *vcpu;
+	pthread_t thread;
+	uint64_t gfn;
+	int claims;
+	void *ret;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	mem[0] = 'e';
+	vcpu = copying_guest(mem);
+	claims = claims_open(getpid());
+	/* The operand, then the root of the page tables. */
+	for (gfn = GFN; gfn; gfn = gfn == GFN ? vcpu->vm->root / PAGE_SIZE : 0) {
+		guest_enter_c(vcpu, guest_copy_to_mmio, GPA);
+		ASSERT_EQ(0, claim(claims, gfn, gfn));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, run_vcpu, vcpu));
+		usleep(100000 * time_scale());
+		EXPECT_NE(KVM_EXIT_MMIO, READ_ONCE(vcpu->run->exit_reason));
+		EXPECT_EQ(0, claim_release(claims));
+		pthread_join(thread, &ret);
+		EXPECT_EQ(NULL, ret);
+		EXPECT_TRUE(exit_is_mmio(vcpu, true, VM_MMIO_GPA, 1));
+		EXPECT_EQ('e', exit_mmio_value(vcpu));
+		vcpu_await_done(vcpu);
+	}
+	close(claims);
+	copying_guest_end(vcpu);
+}
+
+/* P9: nor does a claim that does not end keep a process. */
+SLOW_TEST(guard, P9_killed_while_it_waits)
+{
+	int claims, status, ready[2];
+	uint8_t byte;
+	pid_t pid;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	ASSERT_EQ(0, pipe(ready));
+	pid = fork();
+	if (!pid) {
+		struct vm *vm = vm_create_empty();
+
+		vm_slot(vm, 1, 0, GPA, SIZE, mem_alloc(SIZE));
+		write(ready[1], "", 1);
+		for (;;)
+			vm_try_copy(vm, true, GPA, "x", 1, NULL);
+	}
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+	claims = claims_open(pid);
+	while (claim(claims, GFN, GFN))
+		;
+	usleep(50000);
+	kill(pid, SIGKILL);
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	close(claims);
+}
+
+/* --- whoever is at a frame keeps it from being claimed */
+
+static int uffd_open(void *mem, size_t size)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = { .start = (uintptr_t)mem, .len = size },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	const int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	REQUIRE(fd >= 0 && !ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &range),
+		"userfaultfd: %s", strerror(errno));
+	return fd;
+}
+
+static void uffd_fill(int fd, void *at, void *page)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)at, .src = (uintptr_t)page, .len = PAGE_SIZE,
+	};
+
+	REQUIRE(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
+}
+
+SLOW_TEST(guard, P2_copies_are_in_the_way)
+{
+	uint8_t *mem = mem_alloc(SIZE), *page = mem_alloc(PAGE_SIZE);
+	struct copier copiers[2];
+	int uffd, claims, i;
+	struct vm *vm;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	page[0] = 'u';
+	vm = vm_create_empty();
+	vm_slot(vm, 1, 0, GPA, SIZE, mem);
+	claims = claims_open(getpid());
+	uffd = uffd_open(mem, SIZE);
+	copier_start(&copiers[0], vm, false, GPA);
+	copier_start(&copiers[1], vm, true, GPA + PAGE_SIZE);
+	EXPECT_TRUE(guard_await("0x10000000-0x10000fff r- copy\n"));
+	EXPECT_TRUE(guard_await("0x10001000-0x10001fff rw copy\n"));
+	EXPECT_EQ(-EBUSY, claim(claims, GFN, GFN));
+	EXPECT_EQ(-EBUSY, claim(claims, GFN + 1, GFN + 1));
+	EXPECT_EQ(0, claim(claims, GFN + 2, -1ul));
+	EXPECT_EQ(0, claim_release(claims));
+	for (i = 0; i < 2; i++) {
+		uffd_fill(uffd, mem + i * PAGE_SIZE, page);
+		pthread_join(copiers[i].thread, NULL);
+		EXPECT_EQ(0, copiers[i].ret);
+	}
+	EXPECT_EQ('u', copiers[0].byte);
+	EXPECT_EQ('x', mem[PAGE_SIZE]);
+	EXPECT_EQ(0, claim(claims, 0, -1ul));
+	close(claims);
+	close(uffd);
+	vm_destroy(vm);
+}
+
+#define PORT	0x10
+
+static void guest_ins(uint64_t gpa)
+{
+	void *to = (void *)gpa;
+	uint64_t n = 1;
+
+	asm volatile("rep insb" : "+D"(to), "+c"(n) : "d"(PORT) : "memory");
+}
+
+SLOW_TEST(guard, P2_emulation_is_in_the_way)
+{
+	uint8_t *mem = mem_alloc(SIZE), *page = mem_alloc(PAGE_SIZE);
+	struct vcpu *vcpu;
+	pthread_t thread;
+	int uffd, claims;
+	void *ret;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	vcpu = copying_guest(mem);
+	guest_enter_c(vcpu, guest_ins, GPA);
+	vcpu_run_to(vcpu, KVM_EXIT_IO);
+	exit_io_reply(vcpu, 'i');
+	claims = claims_open(getpid());
+	uffd = uffd_open(mem, SIZE);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_vcpu, vcpu));
+	EXPECT_TRUE(guard_await("0x10000000-0x10000fff rw emulate vcpu 0\n"));
+	EXPECT_EQ(-EBUSY, claim(claims, GFN, GFN));
+	EXPECT_EQ(-EBUSY, claim(claims, 0, -1ul));
+	EXPECT_EQ(0, claim(claims, GFN + 1, -1ul));
+	EXPECT_EQ(0, claim_release(claims));
+	uffd_fill(uffd, mem, page);
+	pthread_join(thread, &ret);
+	EXPECT_EQ(NULL, ret);
+	EXPECT_EQ('i', mem[0]);
+	EXPECT_FALSE(guard_shown("emulate"));
+	EXPECT_EQ(0, claim(claims, 0, -1ul));
+	close(claims);
+	close(uffd);
+	copying_guest_end(vcpu);
+}
+
+/* P9: a VMM that is killed while its memory does not come. */
+SLOW_TEST(guard, P9_killed_while_it_faults)
+{
+	const long before = pages_pinned();
+	int status, ready[2];
+	char path[160];
+	uint8_t byte;
+	pid_t pid;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	ASSERT_EQ(0, pipe(ready));
+	pid = fork();
+	if (!pid) {
+		struct vm *vm = vm_create_empty();
+		uint8_t *mem = mem_alloc(SIZE);
+
+		vm_slot(vm, 1, 0, GPA, SIZE, mem);
+		mem[0] = 1;
+		uffd_open(mem, SIZE);
+		write(ready[1], "", 1);
+		vm_try_window(vm, SLAT_WINDOW_WRITE, GPA, SIZE);
+		_exit(0);
+	}
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+	usleep(50000 * time_scale());
+	kill(pid, SIGKILL);
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	vm_debugfs(path, sizeof(path), pid, "");
+	EXPECT_EQ(0, *path);
+	EXPECT_EQ(before, pages_pinned());
+}
+
+/* --- at the same time */
+
+#define SECONDS	5
+
+/*
+ * Page 0 is written by ioctl, page 1 by a guest's INS, each as a whole and under one
+ * guard, with the same bytes all over. So while they are claimed, they are of one byte
+ * each and stay so.
+ */
+struct race {
+	struct vcpu *vcpu;
+	uint8_t *mem;
+	pthread_t writer, guest;
+	bool stop;
+	unsigned long written, emulated;
+	int error;
+};
+
+static void guest_ins_pages(uint64_t gpa)
+{
+	for (;;) {
+		void *to = (void *)gpa;
+		uint64_t n = PAGE_SIZE;
+
+		asm volatile("rep insb" : "+D"(to), "+c"(n) : "d"(PORT) : "memory");
+	}
+}
+
+static void *race_write(void *arg)
+{
+	static uint8_t page[PAGE_SIZE];
+	struct race *race = arg;
+
+	while (!READ_ONCE(race->stop) && !race->error) {
+		memset(page, ++race->written, PAGE_SIZE);
+		race->error = vm_try_copy(race->vcpu->vm, true, GPA, page, PAGE_SIZE, NULL);
+	}
+	return NULL;
+}
+
+static void *race_emulate(void *arg)
+{
+	struct race *race = arg;
+	struct kvm_run *run = race->vcpu->run;
+
+	while (!READ_ONCE(race->stop)) {
+		if (vcpu_run(race->vcpu) != KVM_EXIT_IO || run->io.count != PAGE_SIZE)
+			break;
+		memset(exit_io_data(race->vcpu), ++race->emulated, PAGE_SIZE);
+	}
+	return NULL;
+}
+
+/* Equal bytes, and the same in a while?  The first one, or -1. */
+static int page_byte(const uint8_t *page)
+{
+	const double end = now() + 0.0002;
+	const volatile uint8_t *byte = page;
+	const uint8_t first = *byte;
+	unsigned int i;
+
+	do
+		for (i = 0; i < PAGE_SIZE; i++)
+			if (byte[i] != first)
+				return -1;
+	while (now() < end);
+	return first;
+}
+
+SLOW_TEST(guard, P2_neither_overtakes)
+{
+	struct race race = { .mem = mem_alloc(SIZE) };
+	unsigned long claimed = 0, refused = 0;
+	double end;
+	int claims;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	memset(race.mem, 0, SIZE);
+	race.vcpu = copying_guest(race.mem);
+	guest_enter_c(race.vcpu, guest_ins_pages, GPA + PAGE_SIZE);
+	claims = claims_open(getpid());
+	watchdog_start((SECONDS + 20) * time_scale());
+	ASSERT_EQ(0, pthread_create(&race.writer, NULL, race_write, &race));
+	ASSERT_EQ(0, pthread_create(&race.guest, NULL, race_emulate, &race));
+	for (end = now() + SECONDS; now() < end;) {
+		const int ret = claim(claims, GFN, GFN + 1);
+
+		refused += ret == -EBUSY;
+		if (ret)
+			continue;
+		claimed++;
+		ASSERT_NE(-1, page_byte(race.mem));
+		ASSERT_NE(-1, page_byte(race.mem + PAGE_SIZE));
+		ASSERT_EQ(0, claim_release(claims));
+	}
+	WRITE_ONCE(race.stop, true);
+	pthread_join(race.writer, NULL);
+	pthread_join(race.guest, NULL);
+	TH_LOG("%lu written, %lu emulated, %lu claimed, %lu refused", race.written, race.emulated,
+	       claimed, refused);
+	EXPECT_EQ(0, race.error);
+	EXPECT_LT(10, race.written);
+	EXPECT_LT(10, race.emulated);
+	EXPECT_LT(10, claimed);
+	close(claims);
+	copying_guest_end(race.vcpu);
+}
+
+/* --- unbalanced */
+
+SLOW_TEST(guard, P1_second_unmap_is_refused)
+{
+	uint8_t *mem = mem_alloc(SIZE);
+	char text[64];
+	struct vm *vm;
+	int claims;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	if (file_write("/sys/kernel/debug/clear_warn_once", "1"))
+		SKIP(return, "cannot have a second warning");
+	vm = vm_create_empty();
+	vm_slot(vm, 1, 0, GPA, SIZE, mem);
+	mem[0] = 'm';
+	claims = claims_open(getpid());
+	ASSERT_EQ(0, file_write("/dev/kmsg", "slat-test: expect slat_gfn_unmap+\n"));
+	snprintf(text, sizeof(text), "unbalanced %lx", GFN);
+	EXPECT_EQ(0, claims_write(claims, text));
+	ASSERT_EQ(0, file_write("/dev/kmsg", "slat-test: expected\n"));
+	EXPECT_FALSE(guard_shown("unbalanced"));
+	EXPECT_EQ(0, claim(claims, 0, -1ul));
+	EXPECT_EQ('m', mem[0]);
+	close(claims);
+	vm_destroy(vm);
+}
+
+SLAT_HARNESS_MAIN
