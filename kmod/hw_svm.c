@@ -53,7 +53,7 @@ static void *msrpm_all;	/* every MSR exits */
 static u64 msrpm_pa, msrpm_all_pa;
 static u32 min_asid, max_asid;
 
-void slat_svm_switch(u64 vmcb_pa, u64 *gpr, u64 host_pa);
+void slat_svm_switch(u64 *gpr, u64 vmcb_pa, u64 host_pa);
 
 /* Setup */
 
@@ -425,7 +425,7 @@ static noinstr void switch_worlds(struct slat_vcpu *vcpu)
 	 * so none arrives out here.
 	 */
 	raw_local_irq_enable();
-	slat_svm_switch(svm->vmcb_pa, vcpu->gpr, __this_cpu_read(svm_cpus.host_pa));
+	slat_svm_switch(vcpu->gpr, svm->vmcb_pa, __this_cpu_read(svm_cpus.host_pa));
 	raw_local_irq_disable();
 	guest_state_exit_irqoff();
 }
