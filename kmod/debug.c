@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest under the VMM's debugger. */
+#include <linux/percpu.h>
 #include <linux/string.h>
 #include <linux/sched.h>
 #include <asm/debugreg.h>
@@ -59,6 +60,44 @@ int slat_debug_stepped(struct slat_vcpu *vcpu)
 	return tell(vcpu, X86_TRAP_DB, DR6_RESERVED | DR_STEP, vcpu->debug.dr7);
 }
 
+void slat_debug_load(const u64 dr[4])
+{
+	/* The host's breakpoints must not fire before the entry switches DR7. */
+	if (hw_breakpoint_active())
+		set_debugreg(0, 7);
+	set_debugreg(dr[0], 0);
+	set_debugreg(dr[1], 1);
+	set_debugreg(dr[2], 2);
+	set_debugreg(dr[3], 3);
+}
+
+void slat_debug_read(u64 dr[4])
+{
+	get_debugreg(dr[0], 0);
+	get_debugreg(dr[1], 1);
+	get_debugreg(dr[2], 2);
+	get_debugreg(dr[3], 3);
+}
+
+void slat_debug_unload(void)
+{
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+	else
+		hw_breakpoint_disable();	/* nothing of the guest's stays */
+}
+
+bool slat_debug_catch(u32 control, int vector, struct slat_exit *exit)
+{
+	const u32 traps = KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP;
+
+	if (!((control & traps) && vector == X86_TRAP_DB) && !(control && vector == X86_TRAP_BP))
+		return false;
+	exit->reason = SLAT_EXIT_DEBUG;
+	exit->debug.vector = vector;
+	return true;
+}
+
 #define DR7_GENERAL_DETECT	BIT(13)
 #define DR6_GENERAL_DETECT	BIT(13)
 #define DR6_SETTABLE	(DR_TRAP_BITS | DR6_GENERAL_DETECT | DR_STEP | DR_SWITCH)
@@ -84,7 +123,7 @@ static void write_control(struct slat_vcpu *vcpu, bool is_dr7, u64 value)
 
 	slat_hw->get_debug(vcpu, &dr6, &dr7);
 	if (is_dr7)
-		dr7 = (value & ~0xd000ULL) | 0x400;
+		dr7 = (value & ~0xd000ULL) | SLAT_DR7_FIXED;
 	else
 		dr6 = (value & DR6_SETTABLE) | DR6_RESERVED;
 	slat_hw->set_debug(vcpu, dr6, dr7);

@@ -5,9 +5,13 @@
 
 #include <linux/kvm.h>
 #include <linux/types.h>
+#include <asm/debugreg.h>
 
 struct slat_exit;
 struct slat_vcpu;
+
+#define SLAT_DR7_FIXED		0x400
+#define SLAT_DR7_ENABLED	(DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK)
 
 /* What the VMM may ask for. */
 #define SLAT_DEBUG_CONTROL	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | \
@@ -58,5 +62,27 @@ void slat_debug_payload(struct slat_vcpu *vcpu, u64 bits);
  * Return: 0, or the vector of the exception to raise.
  */
 int slat_debug_mov(struct slat_vcpu *vcpu, unsigned int nr, const u64 *value, u64 *result);
+
+/**
+ * slat_debug_load() - the guest's breakpoints into the CPU; DR7 follows at the entry
+ *
+ * Context: interrupts off until slat_debug_unload().
+ */
+void slat_debug_load(const u64 dr[4]);
+
+/** slat_debug_read() - the guest may have changed them */
+void slat_debug_read(u64 dr[4]);
+
+/** slat_debug_unload() - back to the host's breakpoints, if it has any; an exit clears DR7 */
+void slat_debug_unload(void);
+
+/**
+ * slat_debug_catch() - is an exit for the VMM's debugger?
+ * @control:	what the debugger asked for at the entry
+ * @vector:	of the exception that exited; -1: something else
+ *
+ * Return: true when it is: the rest of @exit->debug is to be filled in.
+ */
+bool slat_debug_catch(u32 control, int vector, struct slat_exit *exit);
 
 #endif

@@ -6,6 +6,18 @@
 #include "regs.h"
 #include "vcpu.h"
 
+void slat_regs_reset(struct slat_vcpu *vcpu)
+{
+	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
+	vcpu->gpr[SLAT_RDX] = cpuid_eax(1);	/* family, model, stepping */
+	vcpu->rip = 0xfff0;
+	vcpu->rflags = X86_EFLAGS_FIXED;
+	vcpu->cr2 = 0;
+	vcpu->cr8 = 0;
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	vcpu->xcr0 = XFEATURE_MASK_FP;
+}
+
 void slat_regs_get(struct slat_vcpu *vcpu, struct kvm_regs *regs)
 {
 	const u64 *gpr = vcpu->gpr;

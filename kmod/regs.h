@@ -12,6 +12,9 @@ struct slat_vcpu;
 /** slat_regs_get() - KVM_GET_REGS */
 void slat_regs_get(struct slat_vcpu *vcpu, struct kvm_regs *regs);
 
+/** slat_regs_reset() - what vcpu itself holds is as after RESET */
+void slat_regs_reset(struct slat_vcpu *vcpu);
+
 /** slat_regs_set() - KVM_SET_REGS */
 void slat_regs_set(struct slat_vcpu *vcpu, const struct kvm_regs *regs);
 

@@ -10,8 +10,6 @@
 #include "hw.h"
 #include "vcpu.h"
 
-#define DR7_FIXED	0x400
-
 /**
  * struct svm_vcpu - SVM's part of a vCPU
  * @vmcb:	the control block

@@ -33,39 +33,18 @@ static void update(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 		      (debug->control & KVM_GUESTDBG_USE_SW_BP) && !debug->pass_bp);
 }
 
-static void load(const u64 dr[4])
-{
-	/* The host's breakpoints must not fire on what VMRUN has not switched yet. */
-	if (hw_breakpoint_active())
-		set_debugreg(0, 7);
-	set_debugreg(dr[0], 0);
-	set_debugreg(dr[1], 1);
-	set_debugreg(dr[2], 2);
-	set_debugreg(dr[3], 3);
-}
-
 void svm_load_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 {
-	if (with_vmm_breakpoints(svm))
-		load(vcpu->debug.dr);
-	else
-		load(vcpu->dr);
+	slat_debug_load(with_vmm_breakpoints(svm) ? vcpu->debug.dr : vcpu->dr);
 }
 
 void svm_save_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 {
-	if (svm->dr_live && !with_vmm_breakpoints(svm)) {
-		get_debugreg(vcpu->dr[0], 0);
-		get_debugreg(vcpu->dr[1], 1);
-		get_debugreg(vcpu->dr[2], 2);
-		get_debugreg(vcpu->dr[3], 3);
-	}
-	if (hw_breakpoint_active())
-		hw_breakpoint_restore();	/* an exit clears DR7 */
-	else
-		hw_breakpoint_disable();	/* nothing of the guest's stays */
+	if (svm->dr_live && !with_vmm_breakpoints(svm))
+		slat_debug_read(vcpu->dr);
+	slat_debug_unload();
 	/* A guest that is done with its breakpoints no longer pays for them. */
-	if (svm->dr_live && !(svm->vmcb->save.dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK)))
+	if (svm->dr_live && !(svm->vmcb->save.dr7 & SLAT_DR7_ENABLED))
 		svm_set_dr_live(svm, false);
 }
 
@@ -82,7 +61,7 @@ void svm_begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 		return;
 	save->dr6 = DR6_RESERVED;
 	if (with_vmm_breakpoints(svm))
-		save->dr7 = vcpu->debug.dr7 | DR7_FIXED;
+		save->dr7 = vcpu->debug.dr7 | SLAT_DR7_FIXED;
 	if (svm->debug_control & KVM_GUESTDBG_SINGLESTEP)
 		save->rflags |= X86_EFLAGS_TF;
 }
@@ -90,7 +69,7 @@ void svm_begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_exit *exit)
 {
 	const u32 traps = svm->debug_control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP);
-	const u32 code = svm->vmcb->control.exit_code;
+	const u32 vector = svm->vmcb->control.exit_code - SVM_EXIT_EXCP_BASE;
 	struct vmcb_save_area *save = &svm->vmcb->save;
 	const u64 dr6 = save->dr6, dr7 = save->dr7;
 
@@ -101,11 +80,8 @@ bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_exi
 	}
 	if ((traps & KVM_GUESTDBG_SINGLESTEP) && !svm->guest_tf)
 		vcpu->rflags &= ~X86_EFLAGS_TF;
-	if (!(traps && code == SVM_EXIT_EXCP_BASE + X86_TRAP_DB) &&
-	    !(svm->debug_control && code == SVM_EXIT_EXCP_BASE + X86_TRAP_BP))
+	if (!slat_debug_catch(svm->debug_control, vector, exit))
 		return false;
-	exit->reason = SLAT_EXIT_DEBUG;
-	exit->debug.vector = code - SVM_EXIT_EXCP_BASE;
 	exit->debug.dr6 = dr6;
 	exit->debug.dr7 = dr7;
 	return true;
@@ -126,6 +102,6 @@ void svm_set_debug(struct slat_vcpu *vcpu, u64 dr6, u64 dr7)
 	svm->vmcb->save.dr6 = dr6;
 	svm->vmcb->save.dr7 = dr7;
 	/* Breakpoints that are armed want their addresses in the CPU. */
-	if (dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK))
+	if (dr7 & SLAT_DR7_ENABLED)
 		svm_set_dr_live(svm, true);
 }

@@ -6,6 +6,7 @@
 #include <asm/debugreg.h>
 
 #include "emulate.h"
+#include "regs.h"
 #include "svm.h"
 
 #define PAT_RESET	0x0007040600070406ULL
@@ -76,18 +77,11 @@ void svm_reset_state(struct slat_vcpu *vcpu)
 	save->efer = EFER_SVME;
 	set_cr0(to_svm(vcpu), X86_CR0_NW | X86_CR0_CD);
 	save->dr6 = DR6_RESERVED;
-	save->dr7 = DR7_FIXED;
+	save->dr7 = SLAT_DR7_FIXED;
 	save->g_pat = PAT_RESET;
 	svm_set_cr4(vcpu, 0);
 
-	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
-	vcpu->gpr[SLAT_RDX] = cpuid_eax(1);	/* family, model, stepping */
-	vcpu->rip = 0xfff0;
-	vcpu->rflags = X86_EFLAGS_FIXED;
-	vcpu->cr2 = 0;
-	vcpu->cr8 = 0;
-	memset(vcpu->dr, 0, sizeof(vcpu->dr));
-	vcpu->xcr0 = XFEATURE_MASK_FP;
+	slat_regs_reset(vcpu);
 }
 
 static struct vmcb_seg *vmcb_segment(struct vmcb_save_area *save, unsigned int nr)

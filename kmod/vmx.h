@@ -11,8 +11,6 @@
 #include "hw.h"
 #include "vcpu.h"
 
-#define DR7_FIXED	0x400
-
 /* By the order of the VMCS fields; the first ones are enum slat_insn_seg. */
 enum { VMX_LDTR = SLAT_SEG_GS + 1, VMX_TR, VMX_NR_SEGMENTS };
 

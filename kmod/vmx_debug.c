@@ -7,8 +7,6 @@
 
 #include "vmx.h"
 
-#define ENABLED		(DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK)
-
 static bool with_vmm_breakpoints(const struct vmx_vcpu *vmx)
 {
 	return vmx->debug_control & KVM_GUESTDBG_USE_HW_BP;
@@ -40,42 +38,28 @@ static void update(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 
 void vmx_load_debug(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 {
-	const u64 *dr = with_vmm_breakpoints(vmx) ? vcpu->debug.dr : vcpu->dr;
-
-	/* The host's breakpoints must not fire before the entry switches DR7. */
-	if (hw_breakpoint_active())
-		set_debugreg(0, 7);
-	set_debugreg(dr[0], 0);
-	set_debugreg(dr[1], 1);
-	set_debugreg(dr[2], 2);
-	set_debugreg(dr[3], 3);
+	slat_debug_load(with_vmm_breakpoints(vmx) ? vcpu->debug.dr : vcpu->dr);
 	set_debugreg(vmx->dr6, 6);
 }
 
 void vmx_save_debug(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 {
 	if (vmx->dr_live && !vmx->debug_control) {
-		get_debugreg(vcpu->dr[0], 0);
-		get_debugreg(vcpu->dr[1], 1);
-		get_debugreg(vcpu->dr[2], 2);
-		get_debugreg(vcpu->dr[3], 3);
+		slat_debug_read(vcpu->dr);
 		get_debugreg(vmx->dr6, 6);
 		vmx->dr7 = vmx_read(GUEST_DR7);
 		vmx->in_vmcs.dr7 = vmx->dr7;
 	}
 	set_debugreg(DR6_RESERVED, 6);
-	if (hw_breakpoint_active())
-		hw_breakpoint_restore();	/* an exit clears DR7 */
-	else
-		hw_breakpoint_disable();	/* nothing of the guest's stays */
+	slat_debug_unload();
 	/* A guest that is done with its breakpoints no longer pays for them. */
-	if (vmx->dr_live && !(vmx->dr7 & ENABLED))
+	if (vmx->dr_live && !(vmx->dr7 & SLAT_DR7_ENABLED))
 		vmx_set_dr_live(vmx, false);
 }
 
 u64 vmx_entry_dr7(const struct slat_vcpu *vcpu, const struct vmx_vcpu *vmx)
 {
-	return with_vmm_breakpoints(vmx) ? vcpu->debug.dr7 | DR7_FIXED : vmx->dr7;
+	return with_vmm_breakpoints(vmx) ? vcpu->debug.dr7 | SLAT_DR7_FIXED : vmx->dr7;
 }
 
 u64 vmx_begin_debug(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
@@ -90,17 +74,13 @@ u64 vmx_begin_debug(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 bool vmx_end_debug(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx, int vector, u64 dr6,
 		   struct slat_exit *exit)
 {
-	const u32 traps = vmx->debug_control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP);
-
 	/* Unless its delivery was cut short, and the guest executes it again. */
 	if (vcpu->rip != vmx->entry_rip)
 		vcpu->debug.pass_bp = false;
-	if ((traps & KVM_GUESTDBG_SINGLESTEP) && !vmx->guest_tf)
+	if ((vmx->debug_control & KVM_GUESTDBG_SINGLESTEP) && !vmx->guest_tf)
 		vcpu->rflags &= ~X86_EFLAGS_TF;
-	if (!(traps && vector == X86_TRAP_DB) && !(vmx->debug_control && vector == X86_TRAP_BP))
+	if (!slat_debug_catch(vmx->debug_control, vector, exit))
 		return false;
-	exit->reason = SLAT_EXIT_DEBUG;
-	exit->debug.vector = vector;
 	exit->debug.dr6 = dr6;
 	exit->debug.dr7 = vmx_entry_dr7(vcpu, vmx);
 	return true;
@@ -119,6 +99,6 @@ void vmx_set_debug(struct slat_vcpu *vcpu, u64 dr6, u64 dr7)
 	vmx->dr6 = dr6;
 	vmx->dr7 = dr7;
 	/* Breakpoints that are armed want their addresses in the CPU. */
-	if (dr7 & ENABLED)
+	if (dr7 & SLAT_DR7_ENABLED)
 		vmx_set_dr_live(vmx, true);
 }

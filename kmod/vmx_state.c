@@ -6,6 +6,7 @@
 #include <asm/msr.h>
 
 #include "access.h"
+#include "regs.h"
 #include "vmx.h"
 
 #define PAT_RESET	0x0007040600070406ULL
@@ -200,16 +201,9 @@ void vmx_reset_state(struct slat_vcpu *vcpu)
 	vmx->cstar = 0;
 	vmx->kernel_gs_base = 0;
 	vmx->dr6 = DR6_RESERVED;
-	vmx->dr7 = DR7_FIXED;
+	vmx->dr7 = SLAT_DR7_FIXED;
 
-	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
-	vcpu->gpr[SLAT_RDX] = cpuid_eax(1);	/* family, model, stepping */
-	vcpu->rip = 0xfff0;
-	vcpu->rflags = X86_EFLAGS_FIXED;
-	vcpu->cr2 = 0;
-	vcpu->cr8 = 0;
-	memset(vcpu->dr, 0, sizeof(vcpu->dr));
-	vcpu->xcr0 = XFEATURE_MASK_FP;
+	slat_regs_reset(vcpu);
 	vcpu->mode = (struct slat_mode) {
 		.cr0 = X86_CR0_NW | X86_CR0_CD | X86_CR0_ET, .cs_base = 0xffff0000,
 	};

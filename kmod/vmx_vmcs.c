@@ -161,7 +161,7 @@ static void prepare(struct vmx_vcpu *vmx)
 	vmx_write(GUEST_IA32_DEBUGCTL, 0);
 	vmx_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, 0);
-	vmx_write(GUEST_DR7, DR7_FIXED);
+	vmx_write(GUEST_DR7, SLAT_DR7_FIXED);
 	if (vmx_config.secondary & SECONDARY_EXEC_ENCLS_EXITING)
 		vmx_write(ENCLS_EXITING_BITMAP, ~0ULL);
 	if (vmx_config.stops_counters)
@@ -170,7 +170,7 @@ static void prepare(struct vmx_vcpu *vmx)
 	vmx->in_vmcs.controls = vmx->controls;
 	vmx->in_vmcs.exceptions = vmx->exceptions;
 	vmx->in_vmcs.interruptibility = 0;
-	vmx->in_vmcs.dr7 = DR7_FIXED;
+	vmx->in_vmcs.dr7 = SLAT_DR7_FIXED;
 	vmx->prepared = true;
 }
 
