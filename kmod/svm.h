@@ -28,6 +28,7 @@
  * @stepping:	the guest is traced over one instruction, to find out when it can take
  *		an NMI
  * @guest_tf:	it was traced anyway, by itself
+ * @entry_rip:	where the guest was last entered, while there is a debugger
  * @guest_dr6:	what the guest keeps while the VMM's debugger uses the registers
  * @guest_dr7:	likewise
  */
@@ -46,6 +47,7 @@ struct svm_vcpu {
 	bool windows;
 	bool stepping;
 	bool guest_tf;
+	u64 entry_rip;
 	u64 guest_dr6;
 	u64 guest_dr7;
 };

@@ -55,6 +55,7 @@ void svm_begin_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	svm->guest_dr6 = save->dr6;
 	svm->guest_dr7 = save->dr7;
 	svm->guest_tf = vcpu->rflags & X86_EFLAGS_TF;
+	svm->entry_rip = vcpu->rip;
 	if (svm->debug_control != vcpu->debug.control || svm->passed_bp != vcpu->debug.pass_bp)
 		update(vcpu, svm);
 	if (!(svm->debug_control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)))
@@ -73,7 +74,9 @@ bool svm_end_debug(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_exi
 	struct vmcb_save_area *save = &svm->vmcb->save;
 	const u64 dr6 = save->dr6, dr7 = save->dr7;
 
-	vcpu->debug.pass_bp = false;
+	/* Unless its delivery was cut short, and the guest executes it again. */
+	if (vcpu->rip != svm->entry_rip)
+		vcpu->debug.pass_bp = false;
 	if (traps) {
 		save->dr6 = svm->guest_dr6;
 		save->dr7 = svm->guest_dr7;
