@@ -8,7 +8,7 @@
 #include "lock_hold.h"
 #include "lock_report.h"
 
-enum kind { MUTEX, SRCU, MM, RWLOCK, SPINLOCK };
+enum kind { MUTEX, SRCU, MM, RWLOCK, SPINLOCK, RAW_SPINLOCK };
 
 static const struct {
 	const char *name;
@@ -388,6 +388,14 @@ void slat_spinlock_init(struct slat_spinlock *spinlock, enum slat_lock_level lev
 			const void *owner)
 {
 	spin_lock_init(&spinlock->lock);
+	set_class(&spinlock->lock, level);
+	spinlock->id = (struct slat_lock_id) { .owner = owner, .level = level };
+}
+
+void slat_raw_spinlock_init(struct slat_raw_spinlock *spinlock, enum slat_lock_level level,
+			    const void *owner)
+{
+	raw_spin_lock_init(&spinlock->lock);
 	set_class(&spinlock->lock, level);
 	spinlock->id = (struct slat_lock_id) { .owner = owner, .level = level };
 }

@@ -300,6 +300,44 @@ static __always_inline void slat_spin_unlock(struct slat_spinlock *spinlock)
 	spin_unlock(&spinlock->lock);
 }
 
+/* Spinlocks for where the kernel holds raw ones itself */
+
+struct slat_raw_spinlock {
+	raw_spinlock_t lock;
+	struct slat_lock_id id;
+};
+
+void slat_raw_spinlock_init(struct slat_raw_spinlock *spinlock, enum slat_lock_level level,
+			    const void *owner);
+
+#define slat_raw_spin_assert_held(spinlock)	lockdep_assert_held(&(spinlock)->lock)
+
+static __always_inline void slat_raw_spin_lock(struct slat_raw_spinlock *spinlock)
+	__acquires(&spinlock->lock)
+{
+	slat_lock_take(&spinlock->id, SLAT_LOCK_EXCLUSIVE);
+	raw_spin_lock(&spinlock->lock);
+}
+
+static __always_inline void slat_raw_spin_unlock(struct slat_raw_spinlock *spinlock)
+	__releases(&spinlock->lock)
+{
+	slat_lock_release(&spinlock->id);
+	raw_spin_unlock(&spinlock->lock);
+}
+
+/*
+ * Not noted: who only tries waits for nobody.  For short sections, under any lock of the
+ * kernel, in which no other lock is taken.
+ */
+#define slat_raw_spin_try_begin(spinlock)	raw_spin_trylock(&(spinlock)->lock)
+
+static __always_inline void slat_raw_spin_try_end(struct slat_raw_spinlock *spinlock)
+	__releases(&spinlock->lock)
+{
+	raw_spin_unlock(&spinlock->lock);
+}
+
 /* Sleepable RCU: sections may nest, and do when a reader faults in its own VM's memory. */
 
 struct slat_srcu {
