@@ -62,6 +62,13 @@ int slat_linear(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset, unsi
 int slat_translate(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 *gpa);
 
 /**
+ * slat_translate_try() - the same, but no exception is raised
+ *
+ * Return: 0; -ENOENT: the guest's tables do not grant it; -EFAULT as above.
+ */
+int slat_translate_try(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 *gpa);
+
+/**
  * slat_translate_quietly() - where the guest's tables map a linear address
  *
  * For the VMM: no rights are checked, nothing is set or raised.

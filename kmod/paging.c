@@ -38,10 +38,10 @@ struct walk {
 	struct slat_vcpu *vcpu;
 	const struct slat_mode *mode;
 	u64 linear;
-	unsigned int access;
+	unsigned int access;		/* 0: just look, set nothing */
 	unsigned int levels;
 	unsigned int level;		/* where the walk is */
-	bool quiet;			/* raise nothing, set nothing */
+	bool quiet;			/* raise nothing */
 	u64 rights;
 	unsigned int nr_mapped;		/* of slat_vcpu_map() */
 	u64 entry[SLAT_VCPU_GUARDS];		/* by level - 1 */
@@ -295,7 +295,7 @@ static int walk_once(struct walk *walk)
 {
 	int err = descend(walk);
 
-	if (err || walk->quiet)
+	if (err || !walk->access)
 		return err;
 	if (!is_allowed(walk))
 		return page_fault(walk, PF_PRESENT);
@@ -342,21 +342,38 @@ static int walk_tables(struct walk *walk)
 	return SLAT_INJECTED;
 }
 
+static int translate(struct walk *walk, u64 *gpa)
+{
+	int err;
+
+	*gpa = walk->linear;
+	if (!(walk->mode->cr0 & X86_CR0_PG))
+		return 0;
+	walk->levels = count_levels(walk->mode);
+	err = walk_tables(walk);
+	if (!err)
+		*gpa = leaf_address(walk);
+	return err;
+}
+
 int slat_translate(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 *gpa)
 {
 	struct walk walk = { .vcpu = vcpu, .access = access, .mode = &vcpu->mode };
+
+	walk.linear = walk.mode->cs_l ? linear : (u32)linear;
+	return translate(&walk, gpa);
+}
+
+int slat_translate_try(struct slat_vcpu *vcpu, u64 linear, unsigned int access, u64 *gpa)
+{
+	struct walk walk = { .vcpu = vcpu, .access = access, .quiet = true, .mode = &vcpu->mode };
 	int err;
 
 	walk.linear = walk.mode->cs_l ? linear : (u32)linear;
-	if (!(walk.mode->cr0 & X86_CR0_PG)) {
-		*gpa = walk.linear;
-		return 0;
-	}
-	walk.levels = count_levels(walk.mode);
-	err = walk_tables(&walk);
-	if (!err)
-		*gpa = leaf_address(&walk);
-	return err;
+	if (walk.mode->cs_l && !slat_is_canonical(linear, walk.mode->cr4))
+		return -ENOENT;
+	err = translate(&walk, gpa);
+	return err > 0 ? -ENOENT : err;
 }
 
 bool slat_translate_quietly(struct slat_vcpu *vcpu, u64 linear, u64 *gpa)
@@ -365,15 +382,7 @@ bool slat_translate_quietly(struct slat_vcpu *vcpu, u64 linear, u64 *gpa)
 
 	/* The VMM's addresses do not depend on the code that happens to run. */
 	walk.linear = walk.mode->efer & EFER_LMA ? linear : (u32)linear;
-	if (!(walk.mode->cr0 & X86_CR0_PG)) {
-		*gpa = walk.linear;
-		return true;
-	}
 	if ((walk.mode->efer & EFER_LMA) && !slat_is_canonical(linear, walk.mode->cr4))
 		return false;
-	walk.levels = count_levels(walk.mode);
-	if (walk_tables(&walk))
-		return false;
-	*gpa = leaf_address(&walk);
-	return true;
+	return !translate(&walk, gpa);
 }
