@@ -53,6 +53,7 @@ static const u32 present[] = {
 	KVM_CAP_IMMEDIATE_EXIT,
 	KVM_CAP_USER_NMI,
 	KVM_CAP_PRE_FAULT_MEMORY,
+	SLAT_CAP_RUNSTATE,
 };
 
 static bool is_present(unsigned long cap)
@@ -135,6 +136,11 @@ int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap)
 		fallthrough;
 	case KVM_CAP_DISABLE_QUIRKS:
 		WRITE_ONCE(vm->quirks_off, cap->args[0]);
+		return 0;
+	case SLAT_CAP_RUNSTATE:
+		if (cap->args[0] > 1)
+			return -EINVAL;
+		WRITE_ONCE(vm->runstate_calls, cap->args[0]);
 		return 0;
 	case KVM_CAP_MAX_VCPU_ID:
 		return set_max_vcpu_id(vm, cap->args[0]);

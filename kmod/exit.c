@@ -268,6 +268,7 @@ static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 		return slat_hypercall(vcpu);
 	if (exit->reason != SLAT_EXIT_HLT)
 		return 1;
+	slat_runstate_halt(vcpu);
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
 }

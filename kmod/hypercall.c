@@ -4,6 +4,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 #include <uapi/linux/kvm_para.h>
+#include <uapi/linux/slat.h>
 
 #include "hypercall.h"
 #include "vcpu.h"
@@ -11,6 +12,12 @@
 static void set_result(struct slat_vcpu *vcpu, u64 result)
 {
 	vcpu->gpr[SLAT_RAX] = vcpu->mode.cs_l ? result : (u32)result;
+}
+
+static int refuse(struct slat_vcpu *vcpu, int error)
+{
+	set_result(vcpu, -error);
+	return 1;
 }
 
 static int complete_call(struct slat_vcpu *vcpu)
@@ -26,10 +33,8 @@ static int map_gpa_range(struct slat_vcpu *vcpu, const u64 args[3], bool is_64)
 	const u64 gpa = args[0], pages = args[1];
 
 	if (!PAGE_ALIGNED(gpa) || !pages || pages > U64_MAX >> PAGE_SHIFT ||
-	    gpa + (pages << PAGE_SHIFT) <= gpa) {
-		set_result(vcpu, -KVM_EINVAL);
-		return 1;
-	}
+	    gpa + (pages << PAGE_SHIFT) <= gpa)
+		return refuse(vcpu, KVM_EINVAL);
 	run->exit_reason = KVM_EXIT_HYPERCALL;
 	memset(&run->hypercall, 0, sizeof(run->hypercall));
 	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
@@ -37,6 +42,23 @@ static int map_gpa_range(struct slat_vcpu *vcpu, const u64 args[3], bool is_64)
 	slat_hypercall_set_mode(run, is_64);
 	vcpu->complete = complete_call;
 	return 0;
+}
+
+static int set_runstate(struct slat_vcpu *vcpu, const u64 args[3])
+{
+	const u64 id = args[0], address = args[1], flags = args[2];
+	int ret;
+
+	if (flags & ~(u64)SLAT_RUNSTATE_VIRTUAL)
+		ret = -EINVAL;
+	else if (id > U32_MAX)
+		ret = -ESRCH;
+	else if (flags & SLAT_RUNSTATE_VIRTUAL)
+		ret = slat_runstate_set_virtual(vcpu, id, address);
+	else
+		ret = slat_runstate_set(vcpu->vm, id, address);
+	set_result(vcpu, ret);
+	return 1;
 }
 
 int slat_hypercall(struct slat_vcpu *vcpu)
@@ -49,9 +71,17 @@ int slat_hypercall(struct slat_vcpu *vcpu)
 	args[0] = gpr[SLAT_RBX] & mask;
 	args[1] = gpr[SLAT_RCX] & mask;
 	args[2] = gpr[SLAT_RDX] & mask;
-	if (!mode->cpl && (gpr[SLAT_RAX] & mask) == KVM_HC_MAP_GPA_RANGE &&
-	    (READ_ONCE(vcpu->vm->hypercall_exits) & BIT(KVM_HC_MAP_GPA_RANGE)))
-		return map_gpa_range(vcpu, args, mode->cs_l);
-	set_result(vcpu, mode->cpl ? -KVM_EPERM : -KVM_ENOSYS);
-	return 1;
+	if (mode->cpl)
+		return refuse(vcpu, KVM_EPERM);
+	switch (gpr[SLAT_RAX] & mask) {
+	case KVM_HC_MAP_GPA_RANGE:
+		if (READ_ONCE(vcpu->vm->hypercall_exits) & BIT(KVM_HC_MAP_GPA_RANGE))
+			return map_gpa_range(vcpu, args, mode->cs_l);
+		break;
+	case SLAT_HC_SET_RUNSTATE:
+		if (READ_ONCE(vcpu->vm->runstate_calls))
+			return set_runstate(vcpu, args);
+		break;
+	}
+	return refuse(vcpu, KVM_ENOSYS);
 }

@@ -7,6 +7,7 @@
 
 #include "ioctl.h"
 #include "memory.h"
+#include "runstate.h"
 #include "user.h"
 #include "vm.h"
 #include "window.h"
@@ -179,6 +180,31 @@ static long create_window(struct slat_vm *vm, const void __user *user)
 				  window.flags & SLAT_WINDOW_WRITE);
 }
 
+static long set_runstate(struct slat_vm *vm, const void __user *user)
+{
+	struct slat_set_runstate set;
+	int ret = copy_in(&set, sizeof(set), SLAT_SET_RUNSTATE_SIZE_VER0, user);
+
+	if (ret)
+		return ret;
+	if (set.flags || set.reserved)
+		return -EINVAL;
+	return slat_runstate_set(vm, set.vcpu, set.gpa);
+}
+
+static long get_runstate(struct slat_vm *vm, void __user *user)
+{
+	struct slat_get_runstate get;
+	int ret = copy_in(&get, sizeof(get), SLAT_GET_RUNSTATE_SIZE_VER0, user);
+
+	if (ret)
+		return ret;
+	if (get.flags)
+		return -EINVAL;
+	ret = slat_runstate_get(vm, &get);
+	return ret ?: copy_out(user, &get, sizeof(get), get.size);
+}
+
 long slat_ioctl_slat(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
@@ -198,6 +224,10 @@ long slat_ioctl_slat(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 		return copy_memory(vm, user, true);
 	case SLAT_CREATE_WINDOW:
 		return create_window(vm, user);
+	case SLAT_SET_RUNSTATE:
+		return set_runstate(vm, user);
+	case SLAT_GET_RUNSTATE:
+		return get_runstate(vm, user);
 	default:
 		return -ENOTTY;
 	}

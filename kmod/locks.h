@@ -85,7 +85,12 @@
 	/* The VMM's last write to a TSC. */						\
 	LOCK(TSC, "vm->tsc.lock", SPINLOCK)						\
 	/* Which frames are guarded, and which are being converted. */			\
-	LOCK(GUARDS, "vm->guards.lock", SPINLOCK)
+	LOCK(GUARDS, "vm->guards.lock", SPINLOCK)					\
+	/*										\
+	 * A vCPU's runstate area and times.  The scheduler's callbacks take it inside	\
+	 * of the run queue's lock, by trylock alone: it is raw.			\
+	 */										\
+	LOCK(RUNSTATE, "vcpu->runstate.lock", RAW_SPINLOCK)
 
 enum slat_lock_level {
 #define LOCK(level, name, kind) SLAT_LOCK_##level,

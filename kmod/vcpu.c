@@ -26,6 +26,7 @@ static struct slat_vcpu *alloc_vcpu(struct slat_vm *vm, u32 id)
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
 	slat_mutex_init(&vcpu->mutex, SLAT_LOCK_VCPU, vm);
+	slat_runstate_init(vcpu);
 	slat_cache_init(&vcpu->filler.cache, vm->mmu.ops->empty());
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vcpu->io_page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
@@ -172,9 +173,9 @@ static int enter(struct slat_vcpu *vcpu)
 	}
 	WRITE_ONCE(vcpu->cpu, smp_processor_id());
 	WRITE_ONCE(vcpu->in_guest, true);
-	/* Before the generation is read; pairs with flush() of vm.c. */
+	/* Before the generation is read; pairs with flush() and kicks of vm.c. */
 	smp_mb();
-	if (slat_guest_work_pending()) {
+	if (slat_guest_work_pending() || slat_runstate_is_news(&vcpu->runstate)) {
 		WRITE_ONCE(vcpu->in_guest, false);
 		local_irq_enable();
 		preempt_enable();
@@ -198,6 +199,13 @@ static int enter(struct slat_vcpu *vcpu)
 	local_irq_enable();
 	preempt_enable();
 	return 0;
+}
+
+/* Do what kept the vCPU from entering.  Return: 0, or -EINTR for a signal. */
+static int prepare(struct slat_vcpu *vcpu)
+{
+	slat_runstate_begin(&vcpu->runstate);
+	return slat_guest_work();
 }
 
 static int interrupted(struct slat_vcpu *vcpu)
@@ -236,7 +244,7 @@ static int run_guest(struct slat_vcpu *vcpu)
 			return irq_window_open(vcpu);
 		if (!enter(vcpu))
 			ret = slat_exit_handle(vcpu, &vcpu->exit);
-		else if (slat_guest_work())
+		else if (prepare(vcpu))
 			return interrupted(vcpu);
 		else
 			ret = 1;
@@ -289,6 +297,7 @@ static int first_run(struct slat_vcpu *vcpu)
 	if (vcpu->vm->mmu.ops != slat_hw->table_ops)
 		return -ENODEV;
 	vcpu->has_run = true;
+	slat_runstate_change(&vcpu->runstate, SLAT_RUNSTATE_RUNNING);
 	return 0;
 }
 
@@ -329,7 +338,9 @@ int slat_vcpu_run(struct slat_vcpu *vcpu)
 	int ret;
 
 	block_signals(vcpu);
+	slat_runstate_begin(&vcpu->runstate);
 	ret = run(vcpu);
+	slat_runstate_end(&vcpu->runstate);
 	unblock_signals(vcpu);
 	return ret;
 }

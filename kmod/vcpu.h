@@ -16,6 +16,7 @@
 #include "locks.h"
 #include "mmio.h"
 #include "msr.h"
+#include "runstate.h"
 #include "vm.h"
 
 /* General registers by the numbers of the instruction encoding. */
@@ -128,6 +129,7 @@ struct slat_known_insn {
  * @run:	shared with the VMM, which may change it at any moment: read once
  * @io_page:	data of port accesses, likewise
  * @stats:	counters
+ * @runstate:	what the guest is told of its time; has a lock of its own
  * @hw:		the vendor's part
  */
 struct slat_vcpu {
@@ -175,6 +177,7 @@ struct slat_vcpu {
 	struct kvm_run *run;
 	void *io_page;
 	struct slat_vcpu_stats stats;
+	struct slat_runstate_vcpu runstate;
 	void *hw;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The life of a VM, its MMU notifier, and the flush that makes a cut final. */
 #include <linux/cpumask.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/sched/mm.h>
@@ -76,6 +77,14 @@ void slat_vm_kick(struct slat_vm *vm)
 			cpumask_set_cpu(READ_ONCE(vcpu->cpu), mask);
 	smp_call_function_many(mask, kicked, NULL, true);
 	preempt_enable();
+}
+
+void slat_vcpu_kick(struct slat_vcpu *vcpu)
+{
+	/* Pairs with the barrier in enter() of vcpu.c, as in flush(). */
+	smp_mb();
+	if (READ_ONCE(vcpu->in_guest))
+		smp_call_function_single(READ_ONCE(vcpu->cpu), kicked, NULL, true);
 }
 
 void slat_gather_finish(struct slat_vm *vm, struct slat_gather *gather)
@@ -266,6 +275,7 @@ struct slat_vm *slat_vm_create(const struct slat_table_ops *ops)
 	slat_mutex_init(&vm->lock, SLAT_LOCK_VM, vm);
 	xa_init(&vm->vcpus);
 	slat_spinlock_init(&vm->tsc.lock, SLAT_LOCK_TSC, vm);
+	vm->created = ktime_get_boottime_ns();
 	INIT_LIST_HEAD(&vm->ioevents);
 	slat_guards_init(vm);
 	mmu_init(vm, ops);
@@ -310,6 +320,7 @@ static void destroy(struct slat_vm *vm)
 	unsigned long id;
 
 	slat_vm_debugfs_remove(vm);
+	slat_runstate_vm_destroy(vm);
 	/* While the notifier still vouches for the pages that the leaves map. */
 	slat_gather_init(&gather, &vm->mmu);
 	slat_view_zap(&vm->base, 0, last, true, true, &gather);

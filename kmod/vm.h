@@ -52,6 +52,9 @@ struct slat_stats;
  *		read under RCU
  * @user_msrs:	failed accesses that the VMM wants to see, KVM_MSR_EXIT_REASON_*
  * @tsc:	how the vCPUs' TSCs agree
+ * @runstate_calls: the guest has SLAT_HC_SET_RUNSTATE
+ * @has_runstates: some vCPU has had a runstate area, under @lock
+ * @created:	when, in ns of the host's boottime
  * @flushes:	counted by slat_gather_finish()
  * @debugfs:	its directory, or an error pointer
  *
@@ -90,6 +93,9 @@ struct slat_vm {
 	struct slat_msr_filter __rcu *msr_filter;
 	u32 user_msrs;
 	struct slat_tsc tsc;
+	bool runstate_calls;
+	bool has_runstates;
+	u64 created;
 	atomic64_t flushes;
 	struct dentry *debugfs;
 };
@@ -130,6 +136,9 @@ void slat_gather_finish(struct slat_vm *vm, struct slat_gather *gather);
  * What was written before, each of them sees at the latest when it enters again.
  */
 void slat_vm_kick(struct slat_vm *vm);
+
+/** slat_vcpu_kick() - the same for one vCPU. */
+void slat_vcpu_kick(struct slat_vcpu *vcpu);
 
 /** slat_vm_stats() - fill in the counters, from exits on. */
 void slat_vm_stats(struct slat_vm *vm, struct slat_stats *stats);

@@ -42,7 +42,7 @@
  *                            KVM_CAP_X86_TRIPLE_FAULT_EVENT,
  *                            KVM_CAP_DISABLE_QUIRKS, KVM_CAP_DISABLE_QUIRKS2,
  *                            KVM_CAP_EXIT_HYPERCALL, KVM_CAP_MSR_PLATFORM_INFO,
- *                            KVM_CAP_EXCEPTION_PAYLOAD.
+ *                            KVM_CAP_EXCEPTION_PAYLOAD, SLAT_CAP_RUNSTATE.
  *                            -EINVAL: another one, flags, or arguments that it
  *                            does not take
  *   KVM_IOEVENTFD            ports and memory; each element of a string counts,
@@ -441,5 +441,159 @@ struct slat_window {
  * errors of the head of this file.
  */
 #define SLAT_CREATE_WINDOW	_IOW(SLAT_IOCTL_TYPE, 0x06, struct slat_window)
+
+/*
+ * Runstate areas
+ *
+ * A guest can watch where the time of its vCPUs goes: slat keeps a struct slat_runstate
+ * in guest memory up to date for each vCPU that has such an area.  The layout is that of
+ * Xen's vcpu_runstate_info for 64-bit guests, with the update flag always in use.
+ *
+ * To read, a guest
+ *  1. reads entry_time; if SLAT_RUNSTATE_UPDATE is set, starts again;
+ *  2. after a read barrier, copies the rest;
+ *  3. after another one, reads entry_time again; if it is not the same, starts again.
+ * On x86 a barrier for the compiler does.  Code that cannot read entry_time in one piece
+ * reads its upper half both before and after the lower one, until they agree.
+ *
+ * Times are in ns.  The clock counts from the creation of the VM, also while the host is
+ * suspended, and is the same for all vCPUs.  time[] says how long the vCPU was in each
+ * state up to entry_time, when it entered the one that it is in: so the four add up to what
+ * had passed by then since the registration.  An area that replaces another one goes on
+ * with its times; after an unregistration they begin at 0 again.
+ *
+ * In KVM_RUN a vCPU is RUNNABLE whenever its thread is not on a CPU, be it that another one
+ * is, or that it waits for the host's memory.  This is what is stolen from the guest.
+ */
+#define SLAT_RUNSTATE_RUNNING	0	/* in KVM_RUN, or the VMM works on its behalf */
+#define SLAT_RUNSTATE_RUNNABLE	1	/* in KVM_RUN, but the host does something else */
+#define SLAT_RUNSTATE_BLOCKED	2	/* from KVM_EXIT_HLT to the next KVM_RUN */
+#define SLAT_RUNSTATE_OFFLINE	3	/* KVM_RUN was never called */
+
+#define SLAT_RUNSTATE_UPDATE	(1ULL << 63)
+
+/**
+ * struct slat_runstate - the state of a vCPU, as its guest sees it
+ * @state:	SLAT_RUNSTATE_*
+ * @padding:	0
+ * @entry_time:	when it entered @state; with SLAT_RUNSTATE_UPDATE while the rest is
+ *		being written
+ * @time:	ns spent in each state up to @entry_time, by its number
+ */
+struct slat_runstate {
+	__u32 state;
+	__u32 padding;
+	__aligned_u64 entry_time;
+	__aligned_u64 time[4];
+};
+
+/*
+ * For KVM_CHECK_EXTENSION, 1; and for KVM_ENABLE_CAP on a VM, where args[0] says whether
+ * the guest has SLAT_HC_SET_RUNSTATE: 0 or 1, 0 at first.
+ */
+#define SLAT_CAP_RUNSTATE	0x736c0001
+
+/*
+ * How a guest finds slat: from CPUID leaf 0x40000000 on, in steps of 0x100, it looks for
+ * "slatslatslat" in EBX, ECX and EDX.  EAX is the last leaf that belongs to it; in EAX of
+ * the next leaf is a bit for each feature.  KVM_GET_SUPPORTED_CPUID has neither leaf, as
+ * features depend on what the VMM enables: it is for the VMM to add them.
+ */
+#define SLAT_CPUID_SIGNATURE	0x40000100
+#define SLAT_CPUID_FEATURES	0x40000101
+#define SLAT_FEATURE_RUNSTATE	(1U << 0)	/* SLAT_HC_SET_RUNSTATE */
+
+/*
+ * SLAT_HC_SET_RUNSTATE - the guest registers a runstate area
+ *
+ * At CPL 0, by VMCALL on Intel's CPUs and VMMCALL on AMD's: RAX the number, RBX the id of
+ * the vCPU, RCX the address, RDX flags; the result is in RAX.  Outside of 64-bit code only
+ * the lower halves count.
+ *
+ * With SLAT_RUNSTATE_VIRTUAL the address is a virtual one.  It is translated once, now, by
+ * the page tables of the calling vCPU, which must allow it to write there.  From then on
+ * the area stays with the memory that was found: if the guest maps something else at the
+ * address, or nothing, as kernels do that hide themselves from user mode, updates go where
+ * they went before.
+ *
+ * What SLAT_SET_RUNSTATE says of areas is true here as well.  The result is 0; -1000
+ * (-KVM_ENOSYS): the VMM has not enabled it; -EPERM: not at CPL 0; or, as a negative
+ * number, an errno of SLAT_SET_RUNSTATE, with -EINVAL for an unknown flag, and -ENOENT
+ * also when the guest's page tables do not let it write to the address.
+ */
+#define SLAT_HC_SET_RUNSTATE	0x736c0001
+#define SLAT_RUNSTATE_VIRTUAL	(1U << 0)
+
+/**
+ * struct slat_set_runstate - where a vCPU's runstate area is
+ * @size:	sizeof(struct slat_set_runstate)
+ * @flags:	must be 0
+ * @vcpu:	the vCPU's id
+ * @reserved:	must be 0
+ * @gpa:	of struct slat_runstate, a multiple of 8; 0: none any more
+ */
+struct slat_set_runstate {
+	__u32 size;
+	__u32 flags;
+	__u32 vcpu;
+	__u32 reserved;
+	__aligned_u64 gpa;
+};
+
+/* sizeof(struct slat_set_runstate) of the first version, the least that is accepted. */
+#define SLAT_SET_RUNSTATE_SIZE_VER0	24
+
+/**
+ * SLAT_SET_RUNSTATE - register, replace or unregister a vCPU's runstate area
+ *
+ * On a VM fd, for any vCPU, whether it runs or not.  When the call returns, the area holds
+ * a complete sample.  A vCPU that is kept from running at that moment, while another
+ * thread registers its first area, counts as running until it does.
+ *
+ * The area may cross from one page to the next.  Its pages are pinned until it is
+ * replaced or unregistered or the VM is gone, whatever becomes of the memslot and of the
+ * VMM's mapping: memory that the VMM gives up meanwhile still gets the updates, but the
+ * guest does not see it any more, and finds other memory at the address or none.  In the
+ * end the pages are dirty.  They count for RLIMIT_MEMLOCK, each time that they are pinned.
+ *
+ * Return: 0; -ESRCH: no such vCPU; -EINVAL: not a multiple of 8; -ENOENT: no memslot
+ * there; -EROFS: a slot with KVM_MEM_READONLY; -EFAULT: the VMM has no memory there, or
+ * none to be written; -ENXIO: memory without page structures, as drivers map it;
+ * -EOPNOTSUPP: memory that cannot be pinned for long; -ENOMEM: no memory, or
+ * RLIMIT_MEMLOCK; -EINTR: a fatal signal; or the errors of the head of this file.  After
+ * an error the area is the same as before.
+ */
+#define SLAT_SET_RUNSTATE	_IOW(SLAT_IOCTL_TYPE, 0x07, struct slat_set_runstate)
+
+/**
+ * struct slat_get_runstate - the state of a vCPU, for the VMM
+ * @size:	in: sizeof(struct slat_get_runstate)
+ * @flags:	in: must be 0
+ * @vcpu:	in: the vCPU's id
+ * @state:	out: SLAT_RUNSTATE_*
+ * @now:	out: when that was, by the clock of struct slat_runstate
+ * @time:	out: ns spent in each state up to @now
+ */
+struct slat_get_runstate {
+	__u32 size;
+	__u32 flags;
+	__u32 vcpu;
+	__u32 state;
+	__aligned_u64 now;
+	__aligned_u64 time[4];
+};
+
+/* sizeof(struct slat_get_runstate) of the first version, the least that is accepted. */
+#define SLAT_GET_RUNSTATE_SIZE_VER0	56
+
+/**
+ * SLAT_GET_RUNSTATE - read the state and times of a vCPU with a runstate area
+ *
+ * On a VM fd.
+ *
+ * Return: 0; -ESRCH: no such vCPU; -ENOENT: it has no area; or the errors of the head of
+ * this file.
+ */
+#define SLAT_GET_RUNSTATE	_IOWR(SLAT_IOCTL_TYPE, 0x08, struct slat_get_runstate)
 
 #endif
