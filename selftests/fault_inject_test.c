@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * B7, V9: whatever allocation or user copy of a call fails, the call gives an
+ * B7, R4, V9: whatever allocation or user copy of a call fails, the call gives an
  * errno that says so, changes nothing, and can be repeated. Each is made to
  * fail in turn: the first, the second, ... until the call gets through without.
  * Needs a kernel with fault injection; the machine's search for leaks at the
@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "harness.h"
+#include "runstate.h"
 #include "worker.h"
 
 #define DEBUGFS	"/sys/kernel/debug/"
@@ -178,6 +179,25 @@ static int pin_all(struct context *context)
 	return vm_try_pin(context->vm, GPA, SIZE, 0);
 }
 
+#define AREA_GPA	VM_DATA_GPA
+
+/* Another area than the last, across a page. */
+static int set_runstate(struct context *context)
+{
+	static unsigned int i;
+	int ret = vm_try_set_runstate(context->vm, 0, AREA_GPA + PAGE_SIZE - 8 - i % 2 * 8);
+
+	i += !ret;
+	return ret;
+}
+
+static int get_runstate(struct context *context)
+{
+	struct slat_get_runstate get;
+
+	return vm_try_get_runstate(context->vm, 0, &get);
+}
+
 static int run(struct context *context)
 {
 	return try_ioctl(context->vcpu->fd, KVM_RUN, 0);
@@ -319,6 +339,25 @@ SLOW_TEST(inject, pins)
 	NEED_INJECTION();
 	ASSERT_EQ(0, pin_all(context));
 	EXPECT_LT(2, fail_each(_metadata, context, pin_middle, pin_all));
+}
+
+/* What is pinned stays pinned, and no more; the area that is there goes on. */
+SLOW_TEST(inject, runstate)
+{
+	struct context *context = &self->context;
+	struct slat_get_runstate before, after;
+	long pins;
+
+	NEED_INJECTION();
+	pins = pinned_pages();
+	ASSERT_EQ(0, set_runstate(context));
+	before = vm_get_runstate(context->vm, 0);
+	EXPECT_LT(3, fail_each(_metadata, context, set_runstate, NULL));
+	EXPECT_LT(1, fail_each(_metadata, context, get_runstate, NULL));
+	EXPECT_EQ(pins + 2, pinned_pages());
+	after = vm_get_runstate(context->vm, 0);
+	EXPECT_EQ(after.now - before.now, after.time[SLAT_RUNSTATE_OFFLINE] -
+					  before.time[SLAT_RUNSTATE_OFFLINE]);
 }
 
 /*
