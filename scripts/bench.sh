@@ -15,6 +15,9 @@
 # 4K pages. lock-hold: the longest that the table lock was held, mapping 4 GiB by 4K
 # pages and taking them away, the timer's interrupts included.
 #
+# runstate-register: with the ioctl. runstate-update: what each of the two adds to a HLT,
+# and a share of having the scheduler call.
+#
 # A line before these, in wall time: the same faults on one CPU and on two.
 
 . "$(dirname "$0")/lib.sh"
@@ -28,7 +31,9 @@ prefault 0.1x
 fault-2M 0.5x
 zap-slot 0.5x
 zap-madvise 0.5x
-lock-hold 100000'
+lock-hold 100000
+runstate-register 5000
+runstate-update 150'
 
 kernel=${1:-}
 [ -n "$kernel" ] || usage

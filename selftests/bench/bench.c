@@ -85,8 +85,10 @@ int main(int argc, char **argv)
 	}
 	if (argc > 2)
 		return !run_one(exit_figures, argv[2], argv[3]) &&
-		       !run_one(memory_figures, argv[2], argv[3]);
+		       !run_one(memory_figures, argv[2], argv[3]) &&
+		       !run_one(runstate_figures, argv[2], argv[3]);
 	print_all(exit_figures);
 	print_all(memory_figures);
+	print_all(runstate_figures);
 	return 0;
 }

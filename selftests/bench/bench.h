@@ -22,6 +22,7 @@ struct figure {
 /* These end with one that has no name. */
 extern const struct figure exit_figures[];
 extern const struct figure memory_figures[];
+extern const struct figure runstate_figures[];
 
 /* Wall time that two vCPUs and one take for the same faults. */
 void print_parallel(void);
