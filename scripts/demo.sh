@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # demo.sh KERNEL: builds the module, boots the test machine, loads the module
-# there and shows what tools/slat-demo says.
+# there and shows what tools/slat-demo and tools/slat-steal say.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -14,8 +14,8 @@ trap 'rm -rf "$work"' EXIT
 say "building for $kernel"
 "$scripts/module.sh" "$kernel"
 make -s --no-print-directory -C "$top/tools" OUTPUT="$build/tools"
-install -D -s "$build/tools/slat-demo" "$work/root/tests/slat-demo"
-echo slat-demo > "$work/run.sh"
+install -D -s -t "$work/root/tests" "$build"/tools/slat-{demo,steal}
+printf 'slat-demo && slat-steal\n' > "$work/run.sh"
 
 say "booting the test machine"
 "$scripts/boot.sh" -K "$kernel" -t 120 -d "$work/root" "$work/run.sh"
