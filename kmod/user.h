@@ -12,21 +12,21 @@
 
 #include "locks.h"
 
-static inline unsigned long slat_copy_part(void *to, const void __user *from, unsigned long len)
-{
-	if (!access_ok(from, len))
-		return len;
-	barrier_nospec();
-	return __copy_from_user(to, from, len);
-}
-
 #define slat_checked(access)	({ slat_user_access(); access; })
 
 #define slat_copy_from_user(to, from, len)	slat_checked(copy_from_user(to, from, len))
 #define slat_copy_to_user(to, from, len)	slat_checked(copy_to_user(to, from, len))
 /* Memory behind what could be read is left as it was: copy_from_user() would clear it. */
 #define slat_copy_from_user_part(to, from, len)				\
-	slat_checked(slat_copy_part(to, from, len))
+	slat_checked(({							\
+		unsigned long left = len;				\
+									\
+		if (access_ok(from, len)) {				\
+			barrier_nospec();				\
+			left = __copy_from_user(to, from, len);		\
+		}							\
+		left;							\
+	}))
 #define slat_get_user(value, from)		slat_checked(get_user(value, from))
 /* After slat_user_access(), with no lock taken since. */
 #define slat_get_user_again(value, from)	get_user(value, from)
