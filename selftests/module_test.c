@@ -115,11 +115,30 @@ SLOW_TEST(module, comes_and_goes)
 
 /* --- beside KVM */
 
+#define AT_LOAD	"/sys/module/kvm/parameters/enable_virt_at_load"
+
+static bool run_modprobe(const char *args)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "modprobe %s%s 2>/dev/null", args,
+		 guest_has_vmcall ? "kvm-intel" : "kvm-amd");
+	return !system(command);
+}
+
+static bool unload_kvm(void)
+{
+	run_modprobe("-r ");
+	/* The part that all vendors share may go with it, or not. */
+	return system("rmmod kvm 2>/dev/null") == 0 || access("/sys/module/kvm", F_OK);
+}
+
+/* Newer ones take the CPU when they are loaded, unless told not to. */
 static bool load_kvm(void)
 {
-	/* Newer ones take the CPU when they are loaded, unless told not to. */
-	return !system("modprobe kvm enable_virt_at_load=0 2>/dev/null; modprobe kvm-amd 2>/dev/null") &&
-	       !access("/dev/kvm", R_OK);
+	if (access("/dev/kvm", R_OK) && !system("modprobe kvm enable_virt_at_load=0 2>/dev/null"))
+		run_modprobe("");
+	return !access("/dev/kvm", R_OK);
 }
 
 /* A process with a guest on KVM, that runs when told. */
@@ -213,7 +232,7 @@ static int try_create_vm(void)
 SLOW_TEST(module, idle_kvm)
 {
 	if (!load_kvm())
-		SKIP(return, "no kvm-amd");
+		SKIP(return, "no KVM");
 	EXPECT_TRUE(guest_runs());
 }
 
@@ -223,7 +242,7 @@ SLOW_TEST(module, kvm_was_first)
 	int i;
 
 	if (!load_kvm())
-		SKIP(return, "no kvm-amd");
+		SKIP(return, "no KVM");
 	other_start(&kvm, "/dev/kvm");
 	ASSERT_EQ(SUCCESS, other_answer(&kvm));
 	for_rounds (i, 20, 5) {
@@ -240,7 +259,7 @@ SLOW_TEST(module, slat_was_first)
 	int i;
 
 	if (!load_kvm())
-		SKIP(return, "no kvm-amd");
+		SKIP(return, "no KVM");
 	other_start(&slat, "/dev/slat");
 	ASSERT_EQ(SUCCESS, other_answer(&slat));
 	for_rounds (i, 10, 5) {
@@ -257,6 +276,42 @@ SLOW_TEST(module, slat_was_first)
 	EXPECT_EQ(SUCCESS, other_answer(&kvm));
 	other_stop(&kvm);
 	EXPECT_EQ(0, try_create_vm());
+}
+
+/* Whoever comes second to a CPU that KVM takes when it is loaded. */
+
+SLOW_TEST(module, kvm_takes_all)
+{
+	if (!unload_kvm() || !run_modprobe(""))
+		SKIP(return, "no KVM that comes and goes");
+	if (access(AT_LOAD, R_OK))
+		SKIP(return, "KVM waits for its first VM");
+	EXPECT_EQ(-EBUSY, try_create_vm());
+	EXPECT_TRUE(unload_kvm());
+	EXPECT_TRUE(guest_runs());
+}
+
+SLOW_TEST(module, kvm_comes_late)
+{
+	struct other slat, kvm;
+	bool came;
+
+	if (!unload_kvm())
+		SKIP(return, "no KVM that comes and goes");
+	other_start(&slat, "/dev/slat");
+	ASSERT_EQ(SUCCESS, other_answer(&slat));
+	came = run_modprobe("");
+	if (access("/sys/module/kvm", F_OK))
+		SKIP(return, "no KVM");
+	/* An older one comes, and finds out with its first VM. */
+	EXPECT_EQ(!!access(AT_LOAD, R_OK), came);
+	EXPECT_EQ(SUCCESS, other_run(&slat));
+	other_stop(&slat);
+	if (!came)
+		ASSERT_TRUE(run_modprobe(""));
+	other_start(&kvm, "/dev/kvm");
+	EXPECT_EQ(SUCCESS, other_answer(&kvm));
+	other_stop(&kvm);
 }
 
 SLAT_HARNESS_MAIN
