@@ -75,7 +75,7 @@ static bool all_merged(const void *mem)
  */
 static bool merge(const void *mem)
 {
-	double end = now() + 10;
+	double end = now() + 10 * time_scale();
 
 	while (now() < end) {
 		file_write(KSM "run", "1");
@@ -122,7 +122,7 @@ FIXTURE_TEARDOWN(ksm)
 }
 
 /* Merging takes the pages from under a guest that reads them. */
-TEST_F(ksm, reads_keep_it)
+SLOW_TEST(ksm, reads_keep_it)
 {
 	struct play *play = &self->play;
 	unsigned int i;
@@ -139,7 +139,7 @@ TEST_F(ksm, reads_keep_it)
 	EXPECT_TRUE(all_merged(play->mem));
 }
 
-TEST_F(ksm, write_breaks_one_page)
+SLOW_TEST(ksm, write_breaks_one_page)
 {
 	struct play *play = &self->play;
 	uint64_t *mem = play->mem;
@@ -169,7 +169,7 @@ TEST_F(ksm, write_breaks_one_page)
 }
 
 /* The guest counts in a page that keeps being merged when it looks equal. */
-TEST_F(ksm, merge_races_with_writes)
+SLOW_TEST(ksm, merge_races_with_writes)
 {
 	struct play *play = &self->play;
 	uint64_t *mem = play->mem, last = 0, value;

@@ -142,7 +142,7 @@ static long module_users(void)
 /* What a process leaves is freed late: RCU, and work on kernel threads. */
 static bool wait_module_users(long want)
 {
-	double end = now() + 8;
+	double end = now() + 8 * time_scale();
 
 	while (module_users() != want && now() < end)
 		sched_yield();
@@ -170,7 +170,7 @@ static long cgroup_bytes(void)
 
 static bool wait_cgroup_empty(void)
 {
-	double end = now() + 5;
+	double end = now() + 5 * time_scale();
 
 	while (cgroup_bytes() > (long)CGROUP_SLACK && now() < end)
 		sched_yield();

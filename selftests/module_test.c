@@ -58,7 +58,7 @@ static bool guest_runs(void)
 /* Another process may still be closing what it had. */
 static int unload_soon(void)
 {
-	double end = now() + 5;
+	double end = now() + 5 * time_scale();
 	int ret;
 
 	do {
