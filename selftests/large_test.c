@@ -279,10 +279,19 @@ SLOW_TEST(large, B3_tables_are_charged_to_the_vmms_cgroup)
 	cgroup_leave();
 }
 
+static void guest_needs_tables(uint64_t unused)
+{
+	uint64_t i;
+
+	for (i = 0; i < TABLES; i++)
+		READ_ONCE(*(uint64_t *)(GPA + i * HUGE));
+	guest_report(1, 0);
+}
+
 /*
  * Where there is no memory for them, the VMM hears of it and lives on, and so does its
- * VM. One table for each 2M of guest memory; all is backed by the same 2M of the host's,
- * which was there before.
+ * guest. One table for each 2M of guest memory; all is backed by the same 2M of the
+ * host's, which was there before.
  */
 SLOW_TEST(large, B3_no_memory_for_tables_is_an_errno)
 {
@@ -291,15 +300,20 @@ SLOW_TEST(large, B3_no_memory_for_tables_is_an_errno)
 	struct vcpu *vcpu;
 	char limit[32];
 	unsigned int i, done;
-	int ret = 0;
+	int ret = 0, run;
 
 	if (slat_is_kvm())
 		SKIP(return, "KVM's VMMs are killed");
 	mem_make_small(mem, HUGE);
 	vm = vm_create();
 	vcpu = vcpu_create(vm, 0);
-	for (i = 0; i < TABLES; i++)
+	ASSERT_EQ(0, madvise(vm->ram, VM_RAM_SIZE, MADV_POPULATE_WRITE));
+	vm_make_tables(vm, PAGING_4LEVEL);
+	for (i = 0; i < TABLES; i++) {
 		vm_slot(vm, 1 + i, 0, GPA + i * HUGE, HUGE, mem);
+		vm_map_large(vm, GPA + i * HUGE, GPA + i * HUGE, PT_ALL);
+	}
+	guest_enter_c(vcpu, guest_needs_tables, 0);
 	if (!cgroup_enter())
 		SKIP(return, "no memory cgroup");
 	snprintf(limit, sizeof(limit), "%lu",
@@ -309,11 +323,14 @@ SLOW_TEST(large, B3_no_memory_for_tables_is_an_errno)
 	ASSERT_EQ(0, file_write(CGROUP "/memory.max", limit));
 	for (done = 0; done < TABLES && !ret; done += !ret)
 		ret = vcpu_try_prefault(vcpu, GPA + done * HUGE, HUGE);
+	run = vcpu_try_run(vcpu);
 	ASSERT_EQ(0, file_write(CGROUP "/memory.max", "max"));
 	EXPECT_EQ(-ENOMEM, ret);
+	EXPECT_EQ(-ENOMEM, run);
 	EXPECT_LT(TABLES / 8, done);
 	EXPECT_EQ(0, file_field(CGROUP "/memory.events", "oom_kill"));
 	EXPECT_EQ(0, vcpu_try_prefault(vcpu, GPA + done * HUGE, HUGE));
+	vcpu_await(vcpu, 1);
 	vcpu_destroy(vcpu);
 	vm_destroy(vm);
 	cgroup_leave();
