@@ -7,16 +7,6 @@
 
 VM_FIXTURE(cpuid);
 
-static struct kvm_cpuid2 *cpuid_before_hole(uint32_t nent, uint32_t room)
-{
-	struct kvm_cpuid2 *cpuid;
-
-	cpuid = mem_before_hole(sizeof(*cpuid) +
-				room * sizeof(cpuid->entries[0]));
-	cpuid->nent = nent;
-	return cpuid;
-}
-
 static struct kvm_cpuid2 *cpuid_copy(void)
 {
 	struct kvm_cpuid2 *all = slat_supported_cpuid();

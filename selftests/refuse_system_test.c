@@ -94,16 +94,6 @@ TEST(other_calls)
 
 /* --- KVM_GET_SUPPORTED_CPUID */
 
-static struct kvm_cpuid2 *cpuid_before_hole(uint32_t nent, uint32_t room)
-{
-	struct kvm_cpuid2 *cpuid;
-
-	cpuid = mem_before_hole(sizeof(*cpuid) +
-				room * sizeof(cpuid->entries[0]));
-	cpuid->nent = nent;
-	return cpuid;
-}
-
 TEST(supported_cpuid_too_small)
 {
 	struct kvm_cpuid2 *all = slat_supported_cpuid();

@@ -138,6 +138,16 @@ void *mem_before_hole(size_t size)
 	return mem + pages - size;
 }
 
+struct kvm_cpuid2 *cpuid_before_hole(uint32_t nent, uint32_t room)
+{
+	struct kvm_cpuid2 *cpuid;
+
+	cpuid = mem_before_hole(sizeof(*cpuid) +
+				room * sizeof(cpuid->entries[0]));
+	cpuid->nent = nent;
+	return cpuid;
+}
+
 /* Never mapped; not canonical; the kernel's; the last bytes there are. */
 const void *const bad_pointers[] = {
 	(void *)8, (void *)0x800000000000, (void *)0xffff888000000000,

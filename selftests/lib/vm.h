@@ -111,6 +111,8 @@ uint64_t mem_frame(const void *address);
 
 /* size bytes that end where an inaccessible page begins. */
 void *mem_before_hole(size_t size);
+/* A CPUID that says nent, with room for so many entries before such a page. */
+struct kvm_cpuid2 *cpuid_before_hole(uint32_t nent, uint32_t room);
 /* Pointers that no ioctl may follow: NULL ends the list. */
 extern const void *const bad_pointers[];
 
