@@ -159,10 +159,10 @@ static int account(struct slat_vm *vm, unsigned int pages, bool more)
 	return account_locked_vm(vm->mm, pages, more);
 }
 
-static void unmap_pages(struct slat_runstate_area *area)
+static void unmap_pages(struct slat_runstate_area *area, bool wrote)
 {
 	while (area->nr)
-		slat_gfn_unmap(&area->guard[--area->nr], true);
+		slat_gfn_unmap(&area->guard[--area->nr], wrote);
 }
 
 static int map_pages(struct slat_vm *vm, struct slat_runstate_area *area, const struct place *place)
@@ -173,7 +173,7 @@ static int map_pages(struct slat_vm *vm, struct slat_runstate_area *area, const 
 				       &area->guard[area->nr]);
 
 		if (ret) {
-			unmap_pages(area);
+			unmap_pages(area, false);
 			return ret;
 		}
 	}
@@ -217,7 +217,7 @@ static int fill_area(struct slat_vm *vm, struct slat_runstate_area *area, const 
 	return 0;
 
 err_pages:
-	unmap_pages(area);
+	unmap_pages(area, false);
 err_account:
 	account(vm, place->nr, false);
 	return ret;
@@ -242,7 +242,7 @@ static void free_area(struct slat_vm *vm, struct slat_runstate_area *area)
 	const unsigned int nr = area->nr;
 
 	unmap_area(area);
-	unmap_pages(area);
+	unmap_pages(area, true);
 	account(vm, nr, false);
 	kfree(area);
 }
