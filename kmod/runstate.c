@@ -19,12 +19,14 @@
  * @mapped:	the pages
  * @guard:	of them
  * @nr:		how many there are
+ * @owner:	of the guards, for debugfs
  */
 struct slat_runstate_area {
 	struct slat_runstate *sample;
 	void *mapped;
 	struct slat_guard guard[PAGES_MAX];
 	unsigned int nr;
+	char owner[32];
 };
 
 /* Updates */
@@ -169,7 +171,7 @@ static int map_pages(struct slat_vm *vm, struct slat_runstate_area *area, const 
 {
 	for (; area->nr < place->nr; area->nr++) {
 		const u64 gfn = place->address[area->nr] >> PAGE_SHIFT;
-		int ret = slat_gfn_map(vm, gfn, SLAT_R | SLAT_W | SLAT_GUARD_LONG, "runstate",
+		int ret = slat_gfn_map(vm, gfn, SLAT_R | SLAT_W | SLAT_GUARD_LONG, area->owner,
 				       &area->guard[area->nr]);
 
 		if (ret) {
@@ -223,14 +225,15 @@ err_account:
 	return ret;
 }
 
-static struct slat_runstate_area *make_area(struct slat_vm *vm, const struct place *place)
+static struct slat_runstate_area *make_area(struct slat_vcpu *vcpu, const struct place *place)
 {
 	struct slat_runstate_area *area = kzalloc(sizeof(*area), GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	if (!area)
 		return ERR_PTR(-ENOMEM);
-	ret = fill_area(vm, area, place);
+	snprintf(area->owner, sizeof(area->owner), "runstate vcpu %u", vcpu->id);
+	ret = fill_area(vcpu->vm, area, place);
 	if (!ret)
 		return area;
 	kfree(area);
@@ -314,7 +317,7 @@ static int register_area(struct slat_vcpu *vcpu, u64 address, struct slat_vcpu *
 	ret = walker ? translate(walker, &place) : 0;
 	if (ret)
 		return ret;
-	area = make_area(vcpu->vm, &place);
+	area = make_area(vcpu, &place);
 	if (IS_ERR(area))
 		return PTR_ERR(area);
 	need_notifiers(vcpu->vm);

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "harness.h"
+#include "runstate.h"
 #include "worker.h"
 
 #define GPA	VM_PLAY_GPA
@@ -115,6 +116,35 @@ SLOW_TEST(guard, P2_claims)
 	close(claims[1]);
 	close(claims[0]);
 	EXPECT_EQ(0, vm_try_copy(vm, true, GPA, "x", 1, NULL));
+	vm_destroy(vm);
+}
+
+/* A runstate area, also on pages that the VMM has taken away. */
+SLOW_TEST(guard, R8_P8_runstate_areas)
+{
+	uint8_t *mem = mem_alloc(SIZE);
+	struct vcpu *vcpu;
+	struct vm *vm;
+	int fd;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	vm = vm_create_empty();
+	vcpu = vcpu_create(vm, 0);
+	vm_slot(vm, 1, 0, GPA, SIZE, mem);
+	fd = claims_open(getpid());
+	ASSERT_EQ(0, vm_try_set_runstate(vm, 0, GPA + 2 * PAGE_SIZE - 8));
+	EXPECT_TRUE(guard_shown("runstate vcpu 0"));
+	madvise(mem, SIZE, MADV_DONTNEED);
+	EXPECT_EQ(-EBUSY, claim(fd, GFN + 1, GFN + 1));
+	EXPECT_EQ(-EBUSY, claim(fd, GFN + 2, GFN + 2));
+	EXPECT_EQ(0, claim(fd, GFN + 3, GFN + 7));
+	EXPECT_EQ(0, claim_release(fd));
+	ASSERT_EQ(0, vm_try_set_runstate(vm, 0, 0));
+	EXPECT_FALSE(guard_shown("runstate"));
+	EXPECT_EQ(0, claim(fd, GFN, GFN + 7));
+	close(fd);
+	vcpu_destroy(vcpu);
 	vm_destroy(vm);
 }
 
