@@ -557,11 +557,11 @@ struct slat_set_runstate {
  * end the pages are dirty.  They count for RLIMIT_MEMLOCK, each time that they are pinned.
  *
  * Return: 0; -ESRCH: no such vCPU; -EINVAL: not a multiple of 8; -ENOENT: no memslot
- * there; -EROFS: a slot with KVM_MEM_READONLY; -EFAULT: the VMM has no memory there, or
- * none to be written; -ENXIO: memory without page structures, as drivers map it;
- * -EOPNOTSUPP: memory that cannot be pinned for long; -ENOMEM: no memory, or
- * RLIMIT_MEMLOCK; -EINTR: a fatal signal; or the errors of the head of this file.  After
- * an error the area is the same as before.
+ * there; -EROFS: a slot with KVM_MEM_READONLY; -ENXIO: memory without page structures, as
+ * drivers map it; -EFAULT: the VMM has no memory there, none to be written, or of a file
+ * whose pages cannot be pinned for long; -EOPNOTSUPP: nor can those of DAX; -ENOMEM: also
+ * for RLIMIT_MEMLOCK, which CAP_IPC_LOCK lifts; -EINTR: a fatal signal; or the errors of
+ * the head of this file.  After an error the area is the same as before.
  */
 #define SLAT_SET_RUNSTATE	_IOW(SLAT_IOCTL_TYPE, 0x07, struct slat_set_runstate)
 
