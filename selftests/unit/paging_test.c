@@ -277,10 +277,16 @@ static void make_sample(struct sample *s, u8 *tables)
 		complete_error(s);
 }
 
-static bool agrees(const struct sample *s, const struct slat_vcpu *vcpu, int ret, u64 gpa)
+#define CR2_BEFORE	0x123u
+
+/* @tries: by slat_translate_try() */
+static bool agrees(const struct sample *s, const struct slat_vcpu *vcpu, bool tries, int ret,
+		   u64 gpa)
 {
 	if (!s->fault)
 		return !ret && gpa == s->gpa && !vcpu->events.exception.pending;
+	if (tries)
+		return ret == -ENOENT && !vcpu->events.exception.pending && vcpu->cr2 == CR2_BEFORE;
 	return ret == SLAT_INJECTED && vcpu->events.exception.pending && vcpu->events.exception.vector == 14 &&
 	       vcpu->events.exception.error == s->error && vcpu->cr2 == s->linear;
 }
@@ -290,16 +296,19 @@ TEST_F(paging, as_the_model)
 	struct slat_vcpu *vcpu = &self->vcpu;
 	unsigned int i, faults = 0;
 	struct sample s;
+	bool tries;
 	u64 gpa;
 	int ret;
 
 	for (i = 0; i < SAMPLES; i++) {
+		tries = coin();
 		make_sample(&s, self->tables);
 		memcpy(self->want, self->tables, sizeof(self->want));
 		mark_used(&s, self->want);
 
 		self->vm.slot[0].flags = s.rom ? KVM_MEM_READONLY : 0;
 		vcpu->events.exception.pending = false;
+		vcpu->cr2 = CR2_BEFORE;
 		vcpu->mode = s.mode;
 		vcpu->limits.phys_bits = s.width;
 		vcpu->rflags = s.ac ? X86_EFLAGS_AC : 0;
@@ -307,8 +316,8 @@ TEST_F(paging, as_the_model)
 		shim_claims = shim_one_in(4) ? shim_random() % 8 : 0;
 		/* outside 64-bit mode the upper half does not count */
 		gpa = s.mode.cs_l ? 0 : shim_random() << 32;
-		ret = slat_translate(vcpu, s.linear | gpa, s.access, &gpa);
-		ASSERT_TRUE(agrees(&s, vcpu, ret, gpa)) {
+		ret = (tries ? slat_translate_try : slat_translate)(vcpu, s.linear | gpa, s.access, &gpa);
+		ASSERT_TRUE(agrees(&s, vcpu, tries, ret, gpa)) {
 			TH_LOG("sample %u: %u levels, leaf %u, access %u, cpl %u, linear %llx", i,
 			       s.levels, s.leaf, s.access, s.mode.cpl, s.linear);
 			TH_LOG("gpa %llx, not %llx; error %x, not %x", gpa, s.gpa,
