@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * R4, R5: areas that are read while they are written, and replaced while they are
- * written. SLAT_SLOW=N in the environment makes it N times as long.
+ * written. SLAT_SLOW=N makes it N times as long.
  */
 #include <unistd.h>
 
