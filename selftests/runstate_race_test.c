@@ -162,6 +162,17 @@ static void *registrar_work(void *arg)
 	return NULL;
 }
 
+/* Has each of them done something, on a machine however slow? */
+static bool all_worked(const struct halter *halter, const struct registrar *registrars)
+{
+	unsigned int i;
+
+	for (i = 0; i < REGISTRARS; i++)
+		if (READ_ONCE(registrars[i].calls) < 20 && !READ_ONCE(registrars[i].error))
+			return false;
+	return READ_ONCE(halter->halts) >= 100;
+}
+
 SLOW_TEST(runstate, R4_replaced_while_it_is_written)
 {
 	struct registrar registrars[REGISTRARS];
@@ -186,13 +197,12 @@ SLOW_TEST(runstate, R4_replaced_while_it_is_written)
 		};
 		pthread_create(&registrars[i].thread, NULL, registrar_work, &registrars[i]);
 	}
-	while (now() < end || halter.halts < 100)
+	while (now() < end || !all_worked(&halter, registrars))
 		usleep(1000);
 	for (i = 0; i < REGISTRARS; i++) {
 		WRITE_ONCE(registrars[i].stop, true);
 		pthread_join(registrars[i].thread, NULL);
 		EXPECT_EQ(0, registrars[i].error);
-		EXPECT_LT(10, registrars[i].calls);
 	}
 	/* The last one wins, and is right. */
 	ASSERT_EQ(0, vm_try_set_runstate(vm, 0, AREA_AT));
