@@ -12,8 +12,9 @@
 # Memory, per page: first-touch, with nothing mapped around it, fault-around, prefault
 # (beside the touches that it takes on a KVM without), fault-2M, zap-slot by deletion,
 # zap-madvise less what the call costs without a VM. tables-kb-per-gib: nested tables for
-# 4K pages. lock-hold: the longest that the table lock was held, mapping 4 GiB by 4K
-# pages and taking them away, the timer's interrupts included.
+# 4K pages. guard-read, guard-write: mapping a resident page to the kernel, with a reference
+# to it, and unmapping it, a byte being copied. lock-hold: the longest that the table lock was
+# held, mapping 4 GiB by 4K pages and taking them away, the timer's interrupts included.
 #
 # runstate-register: with the ioctl. runstate-update: what each of the two adds to a HLT,
 # and a share of having the scheduler call.

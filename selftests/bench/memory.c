@@ -244,6 +244,32 @@ static uint64_t run_lock_hold(const struct figure *figure, uint64_t n)
 	return longest;
 }
 
+/* --- guards */
+
+static uint64_t time_copies(struct vm *vm, uint64_t n, bool write, uint64_t gpa)
+{
+	const uint64_t start = now_ns();
+	uint16_t data = 0;
+
+	while (n--)
+		REQUIRE(!vm_try_copy(vm, write, gpa, &data, sizeof(data), NULL), "no copy");
+	return now_ns() - start;
+}
+
+/* What a second page adds to a copy: it is mapped, a byte is copied, it is unmapped. */
+static uint64_t run_guard(const struct figure *figure, uint64_t n)
+{
+	const bool write = !strcmp(figure->name, "guard-write");
+	const uint64_t end = VM_DATA_GPA + PAGE_SIZE;
+	struct vm *vm = vm_create();
+	uint64_t ns;
+
+	memset(vm_ptr(vm, VM_DATA_GPA), 1, 2 * PAGE_SIZE);
+	ns = time_copies(vm, n, write, end - 1) - time_copies(vm, n, write, end - 2);
+	vm_destroy(vm);
+	return ns;
+}
+
 const struct figure memory_figures[] = {
 	{ .name = "first-touch", .run = run_touch, .guest = guest_touch_down,
 	  .short_turns = 1024, .long_turns = 9216 },
@@ -258,6 +284,10 @@ const struct figure memory_figures[] = {
 	{ .name = "zap-madvise", .run = run_zap_madvise, .guest = guest_touch_up,
 	  .short_turns = 1024, .long_turns = 9216 },
 	{ .name = "tables-kb-per-gib", .run = run_tables_kb_per_gib, .guest = guest_touch_up },
+	{ .name = "guard-read", .run = run_guard, .short_turns = 100, .long_turns = 900,
+	  .slat_only = true },
+	{ .name = "guard-write", .run = run_guard, .short_turns = 100, .long_turns = 900,
+	  .slat_only = true },
 	{ .name = "lock-hold", .run = run_lock_hold, .guest = guest_touch_up, .slat_only = true },
 	{ },
 };
