@@ -38,11 +38,30 @@ int slat_claim_wait(struct slat_vm *vm)
 
 /* Guards with a page */
 
+static struct slat_guard_slot *take_slot(struct slat_guards *guards, u64 frame)
+{
+	const unsigned int first = raw_smp_processor_id() * SLAT_GUARD_SLOTS_LINE;
+	struct slat_guard_slot *slot = &guards->slot[first % SLAT_GUARD_SLOTS];
+	unsigned int i;
+
+	for (i = 0; i < SLAT_GUARD_SLOTS_LINE; i++, slot++)
+		/* Before claims are looked for; pairs with the barrier in slat_claim_begin(). */
+		if (!READ_ONCE(slot->frame) && !cmpxchg(&slot->frame, 0, frame))
+			return slot;
+	return NULL;
+}
+
 static bool try_enter(struct slat_guard *guard)
 {
 	struct slat_guards *guards = &guard->vm->guards;
 	bool free;
 
+	if (!(guard->access & SLAT_GUARD_LONG))
+		guard->slot = take_slot(guards, guard->node.start << PAGE_SHIFT | guard->access);
+	if (guard->slot) {
+		WRITE_ONCE(guard->slot->owner, guard->owner);
+		return !slat_guards_must_yield(guards, &guard->slot->frame);
+	}
 	slat_spin_lock(&guards->lock);
 	free = !is_claimed(guards, guard->node.start, guard->node.last);
 	if (free)
@@ -66,9 +85,14 @@ static void leave(struct slat_guard *guard)
 {
 	struct slat_guards *guards = &guard->vm->guards;
 
-	slat_spin_lock(&guards->lock);
-	interval_tree_remove(&guard->node, &guards->held);
-	slat_spin_unlock(&guards->lock);
+	if (guard->slot) {
+		/* What was done under the guard comes before. */
+		smp_store_release(&guard->slot->frame, 0);
+	} else {
+		slat_spin_lock(&guards->lock);
+		interval_tree_remove(&guard->node, &guards->held);
+		slat_spin_unlock(&guards->lock);
+	}
 	guard->vm = NULL;
 }
 
@@ -249,28 +273,36 @@ bool slat_guards_yield(struct slat_guards *guards, u64 *frame)
 
 /* Claims */
 
-static bool is_at(const struct slat_vcpu_guards *own, const struct slat_claim *claim)
+static bool is_at(const u64 *frame, const struct slat_claim *claim)
+{
+	/* If it was one, what was done under it came before. */
+	const u64 at = smp_load_acquire(frame);
+
+	return at && at >> PAGE_SHIFT >= claim->first && at >> PAGE_SHIFT <= claim->last;
+}
+
+static bool vcpu_is_at(const struct slat_vcpu_guards *own, const struct slat_claim *claim)
 {
 	unsigned int i;
 
-	for (i = 0; i < SLAT_VCPU_GUARDS; i++) {
-		/* If it was one, what was done under it came before. */
-		const u64 frame = smp_load_acquire(&own->frame[i]);
-
-		if (frame && frame >> PAGE_SHIFT >= claim->first &&
-		    frame >> PAGE_SHIFT <= claim->last)
+	for (i = 0; i < SLAT_VCPU_GUARDS; i++)
+		if (is_at(&own->frame[i], claim))
 			return true;
-	}
 	return false;
 }
 
-static bool any_vcpu_is_at(struct slat_vm *vm, const struct slat_claim *claim)
+/* Any guard that is made known without guards->lock. */
+static bool anybody_is_at(struct slat_vm *vm, const struct slat_claim *claim)
 {
 	struct slat_vcpu *vcpu;
 	unsigned long id;
+	unsigned int i;
 
+	for (i = 0; i < SLAT_GUARD_SLOTS; i++)
+		if (is_at(&vm->guards.slot[i].frame, claim))
+			return true;
 	xa_for_each(&vm->vcpus, id, vcpu)
-		if (is_at(&vcpu->guards, claim))
+		if (vcpu_is_at(&vcpu->guards, claim))
 			return true;
 	return false;
 }
@@ -301,9 +333,9 @@ int slat_claim_begin(struct slat_vm *vm, struct slat_claim *claim)
 	ret = try_claim(guards, claim);
 	if (ret)
 		return ret;
-	/* Before guards are looked for; pairs with the one in slat_vcpu_map(). */
+	/* Before guards are looked for; pairs with those in slat_vcpu_map() and take_slot(). */
 	smp_mb();
-	if (!any_vcpu_is_at(vm, claim))
+	if (!anybody_is_at(vm, claim))
 		return 0;
 	slat_claim_end(vm, claim);
 	return -EBUSY;
@@ -330,6 +362,17 @@ static void show(struct seq_file *file, u64 first, u64 last, unsigned int access
 		   access & SLAT_R ? 'r' : '-', access & SLAT_W ? 'w' : '-');
 }
 
+static void show_slot(struct seq_file *file, const struct slat_guard_slot *slot)
+{
+	const u64 frame = READ_ONCE(slot->frame);
+	const char *owner = READ_ONCE(slot->owner);
+
+	if (!frame || !owner)
+		return;
+	show(file, frame >> PAGE_SHIFT, frame >> PAGE_SHIFT, frame);
+	seq_printf(file, "%s\n", owner);
+}
+
 static void show_vcpu(struct seq_file *file, const struct slat_vcpu *vcpu)
 {
 	unsigned int i;
@@ -350,7 +393,10 @@ void slat_guards_show(struct slat_vm *vm, struct seq_file *file)
 	struct interval_tree_node *node;
 	struct slat_vcpu *vcpu;
 	unsigned long id;
+	unsigned int i;
 
+	for (i = 0; i < SLAT_GUARD_SLOTS; i++)
+		show_slot(file, &guards->slot[i]);
 	slat_spin_lock(&guards->lock);
 	for (node = interval_tree_iter_first(&guards->held, 0, ULONG_MAX); node;
 	     node = interval_tree_iter_next(node, 0, ULONG_MAX)) {

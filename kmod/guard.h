@@ -34,10 +34,29 @@ struct seq_file;
 struct slat_vcpu;
 struct slat_vm;
 
+/*
+ * Room for guards that end with the call.  Each CPU looks in a cache line of its own, as
+ * long as there are.
+ */
+#define SLAT_GUARD_SLOTS	64
+#define SLAT_GUARD_SLOTS_LINE	4
+
+/**
+ * struct slat_guard_slot - a guard that ends with the call
+ * @frame:	address of the frame, with SLAT_R and SLAT_W in its low bits; 0: none.
+ *		Whoever exchanges 0 for it has the slot
+ * @owner:	for debugfs, of this guard or of the last
+ */
+struct slat_guard_slot {
+	u64 frame;
+	const char *owner;
+};
+
 /**
  * struct slat_guards - the guards of a VM
- * @lock:	covers all of it
- * @held:	of slat_gfn_map(), by gfn
+ * @slot:	of slat_gfn_map() without SLAT_GUARD_LONG
+ * @lock:	covers all that follows
+ * @held:	with it, and those that found no room, by gfn
  * @claims:	conversions under way
  * @nr_claims:	of them; looked at without @lock
  * @nr_ended:	how many there were; likewise
@@ -45,6 +64,7 @@ struct slat_vm;
  * @claim:	what waiting for one is to the lock checker
  */
 struct slat_guards {
+	struct slat_guard_slot slot[SLAT_GUARD_SLOTS];
 	struct slat_spinlock lock;
 	struct rb_root_cached held;
 	struct list_head claims;
@@ -70,7 +90,8 @@ void slat_guards_show(struct slat_vm *vm, struct seq_file *file);
 
 /**
  * struct slat_guard - a guest frame that is mapped
- * @node:	in &slat_guards.held
+ * @node:	in &slat_guards.held, without @slot
+ * @slot:	in &slat_guards.slot, or NULL
  * @vm:		whose; NULL: nothing is mapped
  * @owner:	for debugfs
  * @access:	SLAT_R, SLAT_W, SLAT_GUARD_LONG
@@ -81,6 +102,7 @@ void slat_guards_show(struct slat_vm *vm, struct seq_file *file);
  */
 struct slat_guard {
 	struct interval_tree_node node;
+	struct slat_guard_slot *slot;
 	struct slat_vm *vm;
 	const char *owner;
 	unsigned int access;
@@ -92,7 +114,7 @@ struct slat_guard {
  * slat_gfn_map() - guard a guest frame and get at the page behind it
  * @access:	SLAT_R, or SLAT_R and SLAT_W, and SLAT_GUARD_LONG where that is so.  For
  *		writing or for long, a page that is shared (KSM, copy-on-write) is unshared
- * @owner:	in a word or two; kept until it is unmapped
+ * @owner:	in a word or two; a constant
  *
  * Waits while the frame is being converted.
  *
@@ -135,6 +157,16 @@ void slat_gfn_unmap_range(struct slat_guard *guard, struct page **pages, bool wr
  * Return: whether it is.
  */
 bool slat_guards_yield(struct slat_guards *guards, u64 *frame);
+
+/**
+ * slat_guards_must_yield() - likewise, just after the guard was made known
+ *
+ * With acquire: what a claim that is over has converted is seen to be.
+ */
+static __always_inline bool slat_guards_must_yield(struct slat_guards *guards, u64 *frame)
+{
+	return unlikely(smp_load_acquire(&guards->nr_claims)) && slat_guards_yield(guards, frame);
+}
 
 /* As many as a walk of page tables takes. */
 #define SLAT_VCPU_GUARDS	5

@@ -43,7 +43,7 @@ struct walk {
 	unsigned int level;		/* where the walk is */
 	bool quiet;			/* raise nothing */
 	u64 rights;
-	unsigned int nr_mapped;		/* of slat_vcpu_map() */
+	u64 reserved;			/* bits in any entry of 8 bytes */
 	u64 entry[SLAT_VCPU_GUARDS];		/* by level - 1 */
 	void __user *host[SLAT_VCPU_GUARDS];	/* of the entry, NULL when it is in ROM */
 };
@@ -119,6 +119,15 @@ static u64 reserved_pse36(const struct walk *walk)
 	return GENMASK_ULL(21, 13 + min(address_width(walk), 40u) - 32);
 }
 
+static u64 reserved_everywhere(const struct walk *walk)
+{
+	u64 bits = ENTRY_ADDRESS & ~GENMASK_ULL(address_width(walk) - 1, 0);
+
+	if (!(walk->mode->efer & EFER_NX))
+		bits |= _PAGE_NX;
+	return walk->levels == 3 ? bits | GENMASK_ULL(62, 52) : bits;
+}
+
 static u64 reserved_bits(const struct walk *walk, u64 entry)
 {
 	bool leaf = is_leaf(walk, entry);
@@ -127,11 +136,7 @@ static u64 reserved_bits(const struct walk *walk, u64 entry)
 	if (walk->levels == 2)
 		return leaf && walk->level == 2 ? reserved_pse36(walk) : 0;
 
-	bits = ENTRY_ADDRESS & ~GENMASK_ULL(address_width(walk) - 1, 0);
-	if (!(walk->mode->efer & EFER_NX))
-		bits |= _PAGE_NX;
-	if (walk->levels == 3)
-		bits |= GENMASK_ULL(62, 52);
+	bits = walk->reserved;
 	if (is_pae_root(walk))
 		/* A is reserved, too, but CPUs that read these like other entries set it. */
 		bits |= _PAGE_NX | GENMASK_ULL(8, 6) | GENMASK_ULL(2, 1);
@@ -171,7 +176,6 @@ static int map_entry(struct walk *walk, u64 gpa, void __user **host)
 		err = slat_vcpu_map(walk->vcpu, gfn, SLAT_R, host);
 	if (err)
 		return err == -ENOENT ? page_fault(walk, 0) : err;
-	walk->nr_mapped++;
 	*host += offset_in_page(gpa);
 	walk->host[walk->level - 1] = is_rom ? NULL : *host;
 	return 0;
@@ -322,8 +326,7 @@ static int walk_guarded(struct walk *walk)
 	/* For all the entries that it reads. */
 	slat_user_access();
 	err = walk_once(walk);
-	for (; walk->nr_mapped; walk->nr_mapped--)
-		slat_vcpu_unmap(walk->vcpu);
+	slat_vcpu_unmap_all(walk->vcpu);
 	slat_srcu_read_unlock(&vm->slots_srcu, idx);
 	return err;
 }
@@ -333,6 +336,7 @@ static int walk_tables(struct walk *walk)
 	unsigned int tries;
 	int err;
 
+	walk->reserved = reserved_everywhere(walk);
 	for (tries = 0; tries < TRIES; tries++) {
 		err = walk_guarded(walk);
 		if (!slat_claim_retry(walk->vcpu->vm, &err))

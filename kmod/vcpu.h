@@ -286,9 +286,7 @@ static __always_inline int slat_vcpu_map(struct slat_vcpu *vcpu, u64 gfn, unsign
 		return -EROFS;
 	/* Before claims are looked for; pairs with the barrier in slat_claim_begin(). */
 	smp_store_mb(*frame, gfn << PAGE_SHIFT | access);
-	/* With acquire: what a claim that is over has converted is seen to be. */
-	if (unlikely(smp_load_acquire(&vcpu->vm->guards.nr_claims)) &&
-	    slat_guards_yield(&vcpu->vm->guards, frame))
+	if (slat_guards_must_yield(&vcpu->vm->guards, frame))
 		return -EAGAIN;
 	own->nr++;
 	*host = (void __user *)slat_slot_hva(slot, gfn);
@@ -304,6 +302,17 @@ static __always_inline void slat_vcpu_unmap(struct slat_vcpu *vcpu)
 		return;
 	/* What was done under the guard comes before. */
 	smp_store_release(&own->frame[--own->nr], 0);
+}
+
+/** slat_vcpu_unmap_all() - likewise for all that is mapped. */
+static __always_inline void slat_vcpu_unmap_all(struct slat_vcpu *vcpu)
+{
+	struct slat_vcpu_guards *own = &vcpu->guards;
+	unsigned int i;
+
+	for (i = own->nr; i; i--)
+		smp_store_release(&own->frame[i - 1], 0);
+	own->nr = 0;
 }
 
 /** slat_edx_eax() - the operand of WRMSR and XSETBV. */

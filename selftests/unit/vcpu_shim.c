@@ -54,6 +54,11 @@ void slat_vcpu_unmap(struct slat_vcpu *vcpu)
 	vcpu->nr_guards--;
 }
 
+void slat_vcpu_unmap_all(struct slat_vcpu *vcpu)
+{
+	vcpu->nr_guards = 0;
+}
+
 void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip)
 {
 	vcpu->rip = next_rip;

@@ -105,6 +105,7 @@ extern unsigned int shim_claims;
 
 int slat_vcpu_map(struct slat_vcpu *vcpu, u64 gfn, unsigned int access, void **host);
 void slat_vcpu_unmap(struct slat_vcpu *vcpu);
+void slat_vcpu_unmap_all(struct slat_vcpu *vcpu);
 #define SLAT_VCPU_GUARDS	5
 
 static inline bool slat_claim_retry(struct slat_vm *vm, int *err)
