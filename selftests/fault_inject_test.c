@@ -222,6 +222,22 @@ static void forget_memory(struct context *context)
 	vm_slot(context->vm, VM_PLAY_SLOT, 0, GPA, SIZE, context->mem);
 }
 
+static int create_window(struct context *context)
+{
+	int fd = vm_try_window(context->vm, SLAT_WINDOW_WRITE, GPA, SIZE);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+static int write_memory(struct context *context)
+{
+	uint8_t data[2] = {};
+
+	return vm_try_copy(context->vm, true, GPA + PAGE_SIZE - 1, data, 2, NULL);
+}
+
 /* --- making them fail */
 
 FIXTURE(inject)
@@ -358,6 +374,18 @@ SLOW_TEST(inject, runstate)
 	after = vm_get_runstate(context->vm, 0);
 	EXPECT_EQ(after.now - before.now, after.time[SLAT_RUNSTATE_OFFLINE] -
 					  before.time[SLAT_RUNSTATE_OFFLINE]);
+}
+
+SLOW_TEST(inject, memory)
+{
+	struct context *context = &self->context;
+	long pins;
+
+	NEED_INJECTION();
+	pins = pinned_pages();
+	EXPECT_LT(3, fail_each(_metadata, context, create_window, NULL));
+	fail_each(_metadata, context, write_memory, NULL);
+	EXPECT_EQ(pins, pinned_pages());
 }
 
 /*

@@ -413,7 +413,7 @@ SLOW_TEST(guard, P2_emulation_is_in_the_way)
 /* P9: a VMM that is killed while its memory does not come. */
 SLOW_TEST(guard, P9_killed_while_it_faults)
 {
-	const long before = pages_pinned();
+	const long before = pinned_pages();
 	int status, ready[2];
 	char path[160];
 	uint8_t byte;
@@ -441,7 +441,7 @@ SLOW_TEST(guard, P9_killed_while_it_faults)
 	EXPECT_TRUE(WIFSIGNALED(status));
 	vm_debugfs(path, sizeof(path), pid, "");
 	EXPECT_EQ(0, *path);
-	EXPECT_EQ(before, pages_pinned());
+	EXPECT_EQ(before, pinned_pages());
 }
 
 /* --- at the same time */

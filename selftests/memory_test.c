@@ -133,7 +133,7 @@ TEST_F(memory, P1_shared_pages)
 TEST_F(memory, P1_lets_go_of_every_page)
 {
 	uint8_t data[SIZE] = {};
-	long before = pages_pinned();
+	long before = pinned_pages();
 	void *hole;
 
 	EXPECT_EQ(0, try_write(self->vm, GPA, data, SIZE));
@@ -141,7 +141,7 @@ TEST_F(memory, P1_lets_go_of_every_page)
 	hole = mem_before_hole(PAGE_SIZE);
 	EXPECT_EQ(-EFAULT, try_write(self->vm, GPA, hole, SIZE));
 	EXPECT_EQ(-EFAULT, try_read(self->vm, GPA, hole, SIZE));
-	EXPECT_EQ(before, pages_pinned());
+	EXPECT_EQ(before, pinned_pages());
 }
 
 /* --- refusals, and how far it came before */

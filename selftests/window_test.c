@@ -30,7 +30,7 @@ FIXTURE_SETUP(window)
 {
 	if (slat_is_kvm())
 		SKIP_SETUP("KVM does not have it");
-	self->pins = pages_pinned();
+	self->pins = pinned_pages();
 	self->vm = vm_create_empty();
 	self->mem = mem_alloc(SIZE);
 	vm_slot(self->vm, 1, 0, GPA, SIZE, self->mem);
@@ -39,7 +39,7 @@ FIXTURE_SETUP(window)
 FIXTURE_TEARDOWN(window)
 {
 	vm_destroy(self->vm);
-	EXPECT_EQ(self->pins, pages_pinned());
+	EXPECT_EQ(self->pins, pinned_pages());
 }
 
 static int window_create(struct vm *vm, uint32_t flags, uint64_t gpa, uint64_t length)
@@ -75,10 +75,10 @@ TEST_F(window, P1_shows_guest_memory)
 	volatile uint8_t *part = window_map(fd, PROT_READ, PAGE_SIZE, 2 * PAGE_SIZE);
 	char byte;
 
-	EXPECT_EQ(self->pins + 4, pages_pinned());
+	EXPECT_EQ(self->pins + 4, pinned_pages());
 	close(fd);
 	/* The mapping holds it. */
-	EXPECT_EQ(self->pins + 4, pages_pinned());
+	EXPECT_EQ(self->pins + 4, pinned_pages());
 	self->mem[3 * PAGE_SIZE] = 'a';
 	EXPECT_EQ('a', whole[2 * PAGE_SIZE]);
 	EXPECT_EQ('a', part[0]);
@@ -87,9 +87,9 @@ TEST_F(window, P1_shows_guest_memory)
 	EXPECT_EQ(0, vm_try_copy(self->vm, false, GPA + PAGE_SIZE, &byte, 1, NULL));
 	EXPECT_EQ('b', byte);
 	munmap((void *)whole, 4 * PAGE_SIZE);
-	EXPECT_EQ(self->pins + 4, pages_pinned());
+	EXPECT_EQ(self->pins + 4, pinned_pages());
 	munmap((void *)part, PAGE_SIZE);
-	EXPECT_EQ(self->pins, pages_pinned());
+	EXPECT_EQ(self->pins, pinned_pages());
 }
 
 /* Over several slots, and more pages than are pinned at a time. */
@@ -108,7 +108,7 @@ TEST_F(window, P1_is_large)
 	for (at = 0; at < size; at += PAGE_SIZE)
 		mem[at] = at >> 12;
 	fd = window_create(self->vm, 0, GPA, size);
-	EXPECT_EQ((long)(self->pins + size / PAGE_SIZE), pages_pinned());
+	EXPECT_EQ((long)(self->pins + size / PAGE_SIZE), pinned_pages());
 	map = window_map(fd, PROT_READ, size, 0);
 	for (at = 0; at < size; at += PAGE_SIZE)
 		ASSERT_EQ((uint8_t)(at >> 12), map[at]);
@@ -271,7 +271,7 @@ TEST_F(window, P1_no_such_memory)
 	close(window_create(self->vm, 0, GPA, SIZE));
 	munmap(self->mem + 5 * PAGE_SIZE, PAGE_SIZE);
 	EXPECT_EQ(-EFAULT, vm_try_window(self->vm, 0, GPA, SIZE));
-	EXPECT_EQ(self->pins, pages_pinned());
+	EXPECT_EQ(self->pins, pinned_pages());
 }
 
 TEST_F(window, P1_memory_without_pages)
@@ -348,7 +348,7 @@ TEST_F(window, P9_no_file_left)
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 	EXPECT_EQ(-EMFILE, ret);
 	EXPECT_EQ(0, locked_kb());
-	EXPECT_EQ(self->pins, pages_pinned());
+	EXPECT_EQ(self->pins, pinned_pages());
 }
 
 /* --- ends */
@@ -396,7 +396,7 @@ TEST_F(window, P9_killed)
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
 		vm_debugfs(path, sizeof(path), pid, "");
 		EXPECT_EQ(0, *path);
-		EXPECT_EQ(self->pins, pages_pinned());
+		EXPECT_EQ(self->pins, pinned_pages());
 	}
 }
 

@@ -91,14 +91,6 @@ bool vm_await_time(struct worker *worker, unsigned int state, uint64_t ns)
 
 /* --- pins */
 
-long pinned_pages(void)
-{
-	/* Each CPU keeps some to itself. */
-	file_write("/proc/sys/vm/stat_refresh", "1");
-	return file_field("/proc/vmstat", "nr_foll_pin_acquired") -
-	       file_field("/proc/vmstat", "nr_foll_pin_released");
-}
-
 long pinned_pages_await(long want)
 {
 	double end = now() + 8;

@@ -76,9 +76,7 @@ bool vm_await_time(struct worker *worker, unsigned int state, uint64_t ns);
 
 /* --- pins */
 
-/* Pages that are pinned in the whole machine. */
-long pinned_pages(void);
-/* The same, when it has come down to that number, or some time has passed. */
+/* pinned_pages(), when it has come down to that number, or some time has passed. */
 long pinned_pages_await(long want);
 
 #endif

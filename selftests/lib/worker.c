@@ -390,7 +390,7 @@ int file_write(const char *path, const char *text)
 	return ret;
 }
 
-long pages_pinned(void)
+long pinned_pages(void)
 {
 	/* What CPUs have counted each for itself. */
 	file_write("/proc/sys/vm/stat_refresh", "1");

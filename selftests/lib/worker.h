@@ -158,7 +158,7 @@ long file_number(const char *path);
 /* The number behind "name" in a file like /proc/meminfo; -1 without it. */
 long file_field(const char *path, const char *name);
 /* Pages that are pinned (FOLL_PIN) in all of the machine, as often as they are. */
-long pages_pinned(void);
+long pinned_pages(void);
 /* 0 or -errno. */
 int file_write(const char *path, const char *text);
 
