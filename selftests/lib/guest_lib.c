@@ -92,7 +92,7 @@ void guest_enter_user(void (*function)(uint64_t), uint64_t arg)
 		     "iretq"
 		     : : "i"(SEL_USER_DATA),
 			 "r"(user_stack + sizeof(user_stack) - 8),
-			 "i"(RFLAGS_FIXED), "i"(SEL_USER_CODE),
+			 "i"(RFLAGS_FIXED | RFLAGS_IF), "i"(SEL_USER_CODE),
 			 "r"(function), "D"(arg) : "memory");
 }
 
