@@ -179,20 +179,18 @@ static void flush(struct slat_vcpu *vcpu, u64 gen)
 
 /* Entering */
 
-/* Fields that change often, if they have. */
-static void write_controls(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
+static void update_guest(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx, u64 rflags)
 {
-	const u64 dr7 = vmx_entry_dr7(vcpu, vmx);
+	const u64 bitmap = rcu_access_pointer(vcpu->vm->msr_filter) ? vmx_config.msr_bitmap_all :
+								      vmx_config.msr_bitmap;
 
-	if (vmx->in_vmcs.controls != vmx->controls)
-		vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx->controls);
-	if (vmx->in_vmcs.exceptions != vmx->exceptions)
-		vmx_write(EXCEPTION_BITMAP, vmx->exceptions);
-	if (vmx->in_vmcs.dr7 != dr7)
-		vmx_write(GUEST_DR7, dr7);
-	vmx->in_vmcs.controls = vmx->controls;
-	vmx->in_vmcs.exceptions = vmx->exceptions;
-	vmx->in_vmcs.dr7 = dr7;
+	vmx_update(CPU_BASED_VM_EXEC_CONTROL, &vmx->in_vmcs.controls, vmx->controls);
+	vmx_update(EXCEPTION_BITMAP, &vmx->in_vmcs.exceptions, vmx->exceptions);
+	vmx_update(MSR_BITMAP, &vmx->in_vmcs.msr_bitmap, bitmap);
+	vmx_update(GUEST_DR7, &vmx->in_vmcs.dr7, vmx_entry_dr7(vcpu, vmx));
+	vmx_update(GUEST_RSP, &vmx->in_vmcs.rsp, vcpu->gpr[SLAT_RSP]);
+	vmx_update(GUEST_RIP, &vmx->in_vmcs.rip, vcpu->rip);
+	vmx_update(GUEST_RFLAGS, &vmx->in_vmcs.rflags, rflags);
 }
 
 /*
@@ -211,7 +209,8 @@ static void write_guest(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 {
 	u64 rflags = vcpu->rflags;
 
-	vmx_inject(vcpu, vmx);
+	if (vmx_has_events(vcpu, vmx))
+		vmx_inject(vcpu, vmx);
 	if (vmx_is_debugged(vcpu, vmx))
 		rflags |= vmx_begin_debug(vcpu, vmx);
 	if (vmx->changed) {
@@ -219,15 +218,10 @@ static void write_guest(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 		vmx_store_state(vcpu, vmx);
 		vmx->changed = false;
 	}
-	write_controls(vcpu, vmx);
-	vmx_write(GUEST_RSP, vcpu->gpr[SLAT_RSP]);
-	vmx_write(GUEST_RIP, vcpu->rip);
-	vmx_write(GUEST_RFLAGS, rflags);
+	update_guest(vcpu, vmx, rflags);
 	if (vcpu->events.shadow || ((rflags | vmx->entry_rflags) & X86_EFLAGS_TF))
 		write_pending_trace(vcpu->events.shadow && (rflags & X86_EFLAGS_TF));
 	vmx->entry_rflags = rflags;
-	vmx_write(MSR_BITMAP, rcu_access_pointer(vcpu->vm->msr_filter) ? vmx_config.msr_bitmap_all :
-									 vmx_config.msr_bitmap);
 }
 
 static void vmx_run(struct slat_vcpu *vcpu, u64 gen)

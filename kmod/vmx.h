@@ -84,7 +84,7 @@ struct vmx_syscall {
  * @controls:	primary processor-based controls that the next entry needs
  * @secondary:	likewise, the secondary ones
  * @exceptions:	that exit, likewise
- * @in_vmcs:	the values of changing fields that the VMCS has
+ * @in_vmcs:	what the VMCS has in fields that may change from entry to entry
  * @dr6:	the guest's
  * @dr7:	likewise
  * @dr_live:	the guest's DR0 to DR3 are loaded around the entry, and it may use them
@@ -119,10 +119,17 @@ struct vmx_vcpu {
 	u32 secondary;
 	u32 exceptions;
 	struct {
-		u32 controls;
-		u32 exceptions;
-		u32 interruptibility;
+		u64 controls;
+		u64 exceptions;
+		u64 interruptibility;
+		u64 msr_bitmap;
 		u64 dr7;
+		u64 rsp;
+		u64 rip;
+		u64 rflags;
+		u64 host_fs_base;
+		u64 host_cr3;
+		u64 host_cr4;
 	} in_vmcs;
 
 	u64 dr6;
@@ -156,6 +163,20 @@ static inline void vmx_write(enum vmcs_field field, u64 value)
 
 	asm volatile("vmwrite %2, %1" : "=@ccbe" (failed) : "r" ((u64)field), "r" (value));
 	WARN_ONCE(failed, "VMWRITE of field %#x failed\n", field);
+}
+
+/**
+ * vmx_update() - write a field of vmx->in_vmcs, if it changes
+ * @have:	there
+ *
+ * VMWRITE costs tens of times what the comparison does.
+ */
+static inline void vmx_update(enum vmcs_field field, u64 *have, u64 value)
+{
+	if (*have == value)
+		return;
+	vmx_write(field, value);
+	*have = value;
 }
 
 /* Setup (vmx_setup.c) */
@@ -296,7 +317,17 @@ int vmx_set_msr(struct slat_vcpu *vcpu, u32 index, u64 value);
 
 /* Events (vmx_event.c) */
 
-/** vmx_inject() - before an entry: the next event, and exits for the others */
+#define VMX_WINDOWS	(CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING)
+
+/** vmx_has_events() - is there anything to raise, to wait for or to hold off, now or last time? */
+static inline bool vmx_has_events(const struct slat_vcpu *vcpu, const struct vmx_vcpu *vmx)
+{
+	return slat_inject_is_pending(&vcpu->events) | vcpu->events.nmi.masked |
+	       vcpu->events.shadow | vmx->in_vmcs.interruptibility |
+	       (vmx->controls & VMX_WINDOWS) | READ_ONCE(vcpu->run->request_interrupt_window);
+}
+
+/** vmx_inject() - before an entry, if vmx_has_events(): the next, and exits for the others */
 void vmx_inject(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx);
 
 /** vmx_take_back() - the event in @info with @error, as the CPU encodes it, did not get through */

@@ -58,13 +58,6 @@ static u32 interruptibility(const struct slat_vcpu *vcpu, const struct vmx_vcpu 
 	return state | GUEST_INTR_STATE_MOV_SS;
 }
 
-static void set_interruptibility(struct vmx_vcpu *vmx, u32 state)
-{
-	if (vmx->in_vmcs.interruptibility != state)
-		vmx_write(GUEST_INTERRUPTIBILITY_INFO, state);
-	vmx->in_vmcs.interruptibility = state;
-}
-
 void vmx_inject(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 {
 	bool want_irq_window, want_nmi_window;
@@ -78,8 +71,9 @@ void vmx_inject(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 		want_irq_window = true;
 	}
 	raise(&event);
-	set_interruptibility(vmx, interruptibility(vcpu, vmx, event.type));
-	vmx->controls &= ~(CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING);
+	vmx_update(GUEST_INTERRUPTIBILITY_INFO, &vmx->in_vmcs.interruptibility,
+		   interruptibility(vcpu, vmx, event.type));
+	vmx->controls &= ~VMX_WINDOWS;
 	if (want_irq_window)
 		vmx->controls |= CPU_BASED_INTR_WINDOW_EXITING;
 	if (want_nmi_window)

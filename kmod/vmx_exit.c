@@ -192,6 +192,9 @@ static void note_exit(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 	vcpu->gpr[SLAT_RSP] = vmx_read(GUEST_RSP);
 	vcpu->rip = vmx_read(GUEST_RIP);
 	vcpu->rflags = vmx_read(GUEST_RFLAGS);
+	vmx->in_vmcs.rsp = vcpu->gpr[SLAT_RSP];
+	vmx->in_vmcs.rip = vcpu->rip;
+	vmx->in_vmcs.rflags = vcpu->rflags;
 	vmx_update_mode(vcpu, vmx);
 	vmx_note_blocking(vcpu, vmx);
 	exit->next_rip = vcpu->rip + (u32)vmx_read(VM_EXIT_INSTRUCTION_LEN);

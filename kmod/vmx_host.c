@@ -8,6 +8,7 @@
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/fpu/xcr.h>
+#include <asm/fsgsbase.h>
 #include <asm/msr.h>
 
 #include "compat.h"
@@ -132,7 +133,7 @@ struct host_task {
 	u64 debugctl;
 };
 
-static void save_task(struct host_task *task)
+static void save_task(struct host_task *task, struct vmx_vcpu *vmx)
 {
 	u64 counters;
 
@@ -141,12 +142,12 @@ static void save_task(struct host_task *task)
 	savesegment(fs, task->fs);
 	savesegment(gs, task->gs);
 	store_ldt(task->ldt);
-	rdmsrl(MSR_FS_BASE, task->fs_base);
+	task->fs_base = x86_fsbase_read_cpu();
 	rdmsrl(MSR_KERNEL_GS_BASE, task->gs_base);
 	task->debugctl = get_debugctlmsr();
-	vmx_write(HOST_FS_BASE, task->fs_base);
-	vmx_write(HOST_CR3, __read_cr3());
-	vmx_write(HOST_CR4, __read_cr4());
+	vmx_update(HOST_FS_BASE, &vmx->in_vmcs.host_fs_base, task->fs_base);
+	vmx_update(HOST_CR3, &vmx->in_vmcs.host_cr3, __read_cr3());
+	vmx_update(HOST_CR4, &vmx->in_vmcs.host_cr4, __read_cr4());
 	if (vmx_config.stops_counters) {
 		rdmsrl(MSR_CORE_PERF_GLOBAL_CTRL, counters);
 		vmx_write(HOST_IA32_PERF_GLOBAL_CTRL, counters);
@@ -213,7 +214,7 @@ bool vmx_run_once(struct slat_vcpu *vcpu, struct vmx_vcpu *vmx)
 		host->serial = vcpu->serial;
 		indirect_branch_prediction_barrier();
 	}
-	save_task(&task);
+	save_task(&task, vmx);
 	if (vmx_uses_dr(vmx))
 		vmx_load_debug(vcpu, vmx);
 	load_xcr0(vcpu, host->xcr0, vcpu->xcr0);

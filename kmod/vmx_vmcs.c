@@ -140,14 +140,26 @@ u64 vmx_ept_pointer(const struct slat_vcpu *vcpu)
 	       (vcpu->vm->mmu.levels == 5 ? VMX_EPTP_PWL_5 : VMX_EPTP_PWL_4);
 }
 
+/* What vmx->in_vmcs tells of: from here on, entries update it. */
+static void prepare_changing(struct vmx_vcpu *vmx)
+{
+	static const enum vmcs_field fields[] = {
+		CPU_BASED_VM_EXEC_CONTROL, EXCEPTION_BITMAP, GUEST_INTERRUPTIBILITY_INFO, MSR_BITMAP,
+		GUEST_DR7, GUEST_RSP, GUEST_RIP, GUEST_RFLAGS, HOST_FS_BASE, HOST_CR3, HOST_CR4,
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(fields); i++)
+		vmx_write(fields[i], 0);
+	memset(&vmx->in_vmcs, 0, sizeof(vmx->in_vmcs));
+}
+
 /* Once for each VMCS. */
 static void prepare(struct vmx_vcpu *vmx)
 {
 	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_config.pin_based);
-	vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx->controls);
 	vmx_write(VM_EXIT_CONTROLS, vmx_config.on_exit);
 	vmx_write(VM_ENTRY_CONTROLS, vmx_config.on_entry);
-	vmx_write(EXCEPTION_BITMAP, vmx->exceptions);
 	vmx_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmx_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmx_write(CR3_TARGET_COUNT, 0);
@@ -160,17 +172,12 @@ static void prepare(struct vmx_vcpu *vmx)
 	vmx_write(VMCS_LINK_POINTER, ~0ULL);
 	vmx_write(GUEST_IA32_DEBUGCTL, 0);
 	vmx_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
-	vmx_write(GUEST_INTERRUPTIBILITY_INFO, 0);
-	vmx_write(GUEST_DR7, SLAT_DR7_FIXED);
 	if (vmx_config.secondary & SECONDARY_EXEC_ENCLS_EXITING)
 		vmx_write(ENCLS_EXITING_BITMAP, ~0ULL);
 	if (vmx_config.stops_counters)
 		vmx_write(GUEST_IA32_PERF_GLOBAL_CTRL, 0);
 	vmx_host_write();
-	vmx->in_vmcs.controls = vmx->controls;
-	vmx->in_vmcs.exceptions = vmx->exceptions;
-	vmx->in_vmcs.interruptibility = 0;
-	vmx->in_vmcs.dr7 = SLAT_DR7_FIXED;
+	prepare_changing(vmx);
 	vmx->prepared = true;
 }
 
