@@ -41,12 +41,12 @@ unit:
 	@$(MAKE) -s -C selftests/unit OUTPUT=$(CURDIR)/build/unit KSFT=$$(scripts/kselftest.sh) check
 
 check-kvm-selftests:
-	@scripts/packages.sh module test machine
-	@scripts/kvm-selftests.sh $(KERNEL) $(TEST)
+	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE))
+	@MACHINE=$(MACHINE) scripts/kvm-selftests.sh $(KERNEL) $(TEST)
 
 check-qemu:
-	@scripts/packages.sh module test machine
-	@scripts/qemu-guest.sh $(KERNEL)
+	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE))
+	@MACHINE=$(MACHINE) scripts/qemu-guest.sh $(KERNEL)
 
 bench:
 	@scripts/packages.sh module test machine
@@ -90,9 +90,10 @@ help:
 ## make check [KERNEL=K] [TEST="a_test b_test"] [MACHINE=M]
 ##                         build with all warnings, run unit tests and kselftests
 ## make unit               only the unit tests
-## make check-kvm-selftests [TEST="rseq_test"]
+## make check-kvm-selftests [TEST="rseq_test"] [MACHINE=M]
 ##                         run KVM's own selftests on slat (minutes)
-## make check-qemu         boot Linux in Debian's QEMU on slat
+## make check-qemu [MACHINE=M]
+##                         boot Linux in Debian's QEMU on slat
 ## make bench              count instructions on slat and on KVM
 ## make debug-kernel       build the test machine's debug kernel (minutes, once)
 ## make install            slat.ko for KDIR, the udev rule for /dev/slat, the header

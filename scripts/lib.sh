@@ -34,16 +34,18 @@ quietly() {
 	"$@" > "$log" 2>&1 < /dev/null || { tail -n 30 "$log" >&2; die "failed: $* (log: $log)"; }
 }
 
-# machine_with DEVICE KERNEL FOLDER: sets machine to boot.sh's options for one with kvm, or
-# with slat, whose module is built and kept in FOLDER
+# machine_with DEVICE KERNEL FOLDER: sets machine to boot.sh's options for $MACHINE with kvm,
+# or with slat, whose module is built and kept in FOLDER
 machine_with() {
+	local kvm=kvm-amd
+	[ "${MACHINE:=qemu}" != bochs ] || kvm=kvm-intel
 	if [ "$1" = kvm ]; then
-		machine=(-n -a run.modules=kvm-amd)
+		machine=(-M "$MACHINE" -n -a "run.modules=$kvm")
 		return
 	fi
 	"$scripts/module.sh" "$2"
 	cp "$build/$2/slat.ko" "$3/"
-	machine=(-k "$3/slat.ko")
+	machine=(-M "$MACHINE" -k "$3/slat.ko")
 }
 
 # copy_libraries ROOT PROGRAM...: the shared libraries that they need, for a machine
