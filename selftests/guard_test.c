@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -308,29 +307,6 @@ SLOW_TEST(guard, P9_killed_while_it_waits)
 }
 
 /* --- whoever is at a frame keeps it from being claimed */
-
-static int uffd_open(void *mem, size_t size)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range = { .start = (uintptr_t)mem, .len = size },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	const int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-
-	REQUIRE(fd >= 0 && !ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &range),
-		"userfaultfd: %s", strerror(errno));
-	return fd;
-}
-
-static void uffd_fill(int fd, void *at, void *page)
-{
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)at, .src = (uintptr_t)page, .len = PAGE_SIZE,
-	};
-
-	REQUIRE(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
-}
 
 SLOW_TEST(guard, P2_copies_are_in_the_way)
 {

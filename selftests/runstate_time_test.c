@@ -156,6 +156,30 @@ TEST_F(time, R1_R6_registered_while_it_runs)
 	EXPECT_TRUE(worker_stop(&worker));
 }
 
+/* In KVM_RUN, but not for want of a CPU; and from an area on that it did not begin with. */
+TEST_F(time, R6_waiting_for_host_memory_is_stolen)
+{
+	struct watch *watch = &guest_var(self->vm, guest_watch_state);
+	void *mem = mem_alloc(PAGE_SIZE), *page = mem_alloc(PAGE_SIZE);
+	const int uffd = uffd_open(mem, PAGE_SIZE);
+	struct worker worker;
+
+	vm_make_play_tables(self->vm);
+	vm_slot(self->vm, VM_PLAY_SLOT, 0, VM_PLAY_GPA, PAGE_SIZE, mem);
+	guest_enter_c(self->vcpu, guest_watch, 0);
+	worker_start(&worker, self->vcpu);
+	ASSERT_TRUE(watch_round(&worker));
+	ASSERT_EQ(0, vm_try_set_runstate(self->vm, 0, AREA_GPA));
+	WRITE_ONCE(watch->address, VM_PLAY_GPA);
+	__atomic_store_n(&watch->op, WATCH_READ, __ATOMIC_RELEASE);
+	EXPECT_TRUE(vm_await_time(&worker, SLAT_RUNSTATE_RUNNABLE, 50 * MS));
+	EXPECT_EQ(SLAT_RUNSTATE_RUNNABLE, vm_get_runstate(self->vm, 0).state);
+	uffd_fill(uffd, mem, page);
+	EXPECT_TRUE(watch_round(&worker));
+	EXPECT_TRUE(worker_stop(&worker));
+	close(uffd);
+}
+
 /* --- what the guest sees of it */
 
 static struct slat_runstate guest_last;

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -406,4 +408,29 @@ void drop_capability(unsigned int cap)
 	REQUIRE(!syscall(SYS_capget, &head, caps), "capget");
 	caps[cap / 32].effective &= ~(1u << cap % 32);
 	REQUIRE(!syscall(SYS_capset, &head, caps), "capset");
+}
+
+/* --- memory that the test fills in */
+
+int uffd_open(void *mem, size_t size)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = { .start = (uintptr_t)mem, .len = size },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	const int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	REQUIRE(fd >= 0 && !ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &range),
+		"userfaultfd: %s", strerror(errno));
+	return fd;
+}
+
+void uffd_fill(int fd, void *at, void *page)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)at, .src = (uintptr_t)page, .len = PAGE_SIZE,
+	};
+
+	REQUIRE(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
 }

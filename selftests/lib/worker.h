@@ -165,4 +165,10 @@ int file_write(const char *path, const char *text);
 /* This thread is without it from here on. */
 void drop_capability(unsigned int cap);
 
+/* --- memory that the test fills in: who touches it before waits */
+
+int uffd_open(void *mem, size_t size);
+/* Copy a page to a page of it. */
+void uffd_fill(int fd, void *at, void *page);
+
 #endif
