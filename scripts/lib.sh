@@ -37,8 +37,8 @@ quietly() {
 # machine_with DEVICE KERNEL FOLDER: sets machine to boot.sh's options for $MACHINE with kvm,
 # or with slat, whose module is built and kept in FOLDER
 machine_with() {
-	local kvm=kvm-amd
-	[ "${MACHINE:=qemu}" != bochs ] || kvm=kvm-intel
+	local kvm='kvm-amd'
+	[ "${MACHINE:=qemu}" != bochs ] || kvm='kvm-intel'
 	if [ "$1" = kvm ]; then
 		machine=(-M "$MACHINE" -n -a "run.modules=$kvm")
 		return
