@@ -4,6 +4,7 @@
 #include <linux/debugfs.h>
 #include <linux/percpu.h>
 #include <linux/seq_file.h>
+#include <linux/smp.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
@@ -31,8 +32,8 @@ static atomic_t omissions[SLAT_NR_OMISSIONS];
 
 /**
  * struct book - what a CPU may hold under one tag
- * @owner:	serial of the vCPU, 0: nothing at all
- * @gen:	cut generation of the oldest
+ * @owner:	serial of the vCPU whose addresses they translate, 0: nobody's
+ * @gen:	cut generation of the oldest that come from nested tables, 0: there are none
  */
 struct book {
 	u64 owner;
@@ -60,16 +61,22 @@ void slat_flush_note_all(void)
 	memset(__this_cpu_read(books), 0, nr_tags * sizeof(struct book));
 }
 
-void slat_flush_note_tag(u32 tag)
+void slat_flush_note_linear(u32 tag)
 {
-	__this_cpu_read(books)[tag] = (struct book) {};
+	__this_cpu_read(books)[tag].owner = 0;
+}
+
+void slat_flush_note_nested(u32 tag)
+{
+	__this_cpu_read(books)[tag].gen = 0;
 }
 
 bool slat_flush_note(u32 tag, const struct slat_vcpu *vcpu, u64 gen)
 {
 	struct book *book = &__this_cpu_read(books)[tag];
+	const bool stayed = book->owner == vcpu->serial && vcpu->guest_cpu == smp_processor_id();
 
-	if (book->owner) {
+	if (book->gen || (book->owner && !stayed)) {
 		report(FAULT_TAG, vcpu, book->gen, gen);
 		return false;
 	}
@@ -85,6 +92,7 @@ bool slat_flush_enter(struct slat_vcpu *vcpu, u32 tag, u64 gen)
 		report(FAULT_ENTRY, vcpu, book->owner == vcpu->serial ? book->gen : 0, gen);
 		return false;
 	}
+	vcpu->guest_cpu = smp_processor_id();
 	WRITE_ONCE(vcpu->guest_gen, book->gen);
 	return true;
 }

@@ -48,13 +48,19 @@ bool slat_flush_omit(enum slat_flush_omission what);
  */
 void slat_flush_note_all(void);
 
-/** slat_flush_note_tag() - likewise none under @tag */
-void slat_flush_note_tag(u32 tag);
+/** slat_flush_note_linear() - under @tag it holds none of the guest's own addresses */
+void slat_flush_note_linear(u32 tag);
+
+/** slat_flush_note_nested() - under @tag it holds none that come from nested tables */
+void slat_flush_note_nested(u32 tag);
 
 /**
  * slat_flush_note() - under @tag, this CPU will hold @vcpu's, of @gen or younger
  *
- * Return: false: it may hold others there, so take another tag.
+ * Of its own addresses it may have kept what it holds, if @vcpu was on no other CPU
+ * since.
+ *
+ * Return: false: it may hold others there, so empty it or take another tag.
  */
 bool slat_flush_note(u32 tag, const struct slat_vcpu *vcpu, u64 gen);
 
@@ -83,7 +89,8 @@ static inline void slat_flush_check_exit(void) { }
 static inline void slat_flush_debugfs(void) { }
 static inline bool slat_flush_omit(enum slat_flush_omission what) { return false; }
 static inline void slat_flush_note_all(void) { }
-static inline void slat_flush_note_tag(u32 tag) { }
+static inline void slat_flush_note_linear(u32 tag) { }
+static inline void slat_flush_note_nested(u32 tag) { }
 static inline bool slat_flush_note(u32 tag, const struct slat_vcpu *vcpu, u64 gen)
 {
 	return true;

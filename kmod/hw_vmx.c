@@ -139,30 +139,29 @@ static void vmx_vcpu_free(struct slat_vcpu *vcpu)
  * What comes from nested tables is tagged with their root, too, and dropped after cuts.
  */
 
-static void invvpid(u16 vpid)
+static void invvpid(const struct vmx_vcpu *vmx)
 {
-	const struct { u64 vpid, linear; } operand = { vpid };
+	const struct { u64 vpid, linear; } operand = { vmx->vpid };
 
 	asm volatile("invvpid %0, %1" : : "m" (operand), "r" ((u64)VMX_VPID_EXTENT_SINGLE_CONTEXT)
 		     : "cc", "memory");
+	slat_flush_note_linear(vmx->vpid);
 }
 
-static void invept(u64 pointer)
+static void invept(const struct vmx_vcpu *vmx)
 {
-	const struct { u64 pointer, reserved; } operand = { pointer };
+	const struct { u64 pointer, reserved; } operand = { vmx_ept_pointer(vmx->vcpu) };
 
 	asm volatile("invept %0, %1" : : "m" (operand), "r" ((u64)VMX_EPT_EXTENT_CONTEXT)
 		     : "cc", "memory");
+	slat_flush_note_nested(vmx->vpid);
 }
 
-static void drop(struct slat_vcpu *vcpu)
+static void drop(const struct vmx_vcpu *vmx)
 {
-	const struct vmx_vcpu *vmx = to_vmx(vcpu);
-
 	if (vmx->tag_cpu != smp_processor_id())
-		invvpid(vmx->vpid);
-	invept(vmx_ept_pointer(vcpu));
-	slat_flush_note_tag(vmx->vpid);
+		invvpid(vmx);
+	invept(vmx);
 }
 
 static void flush(struct slat_vcpu *vcpu, u64 gen)
@@ -170,9 +169,9 @@ static void flush(struct slat_vcpu *vcpu, u64 gen)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	if (!slat_flush_omit(SLAT_OMIT_TAG))
-		drop(vcpu);
+		drop(vmx);
 	while (!slat_flush_note(vmx->vpid, vcpu, gen))
-		drop(vcpu);
+		drop(vmx);
 	vmx->tag_cpu = smp_processor_id();
 	WRITE_ONCE(vcpu->flushed_gen, gen);
 }

@@ -115,6 +115,7 @@ struct slat_known_insn {
  *		slat_hw.run alone.  Read by everybody
  * @guest_gen:	for flush_check.c: the cut generation that the CPU it runs on has
  *		flushed; 0: it is not in the guest
+ * @guest_cpu:	likewise: which CPU that is or was
  * @noted:	jiffies of when RCU was last told that the guest is entered
  * @guards:	guest memory that its emulation is at.  Read by everybody
  * @exit:	what ended the guest's last time
@@ -163,6 +164,7 @@ struct slat_vcpu {
 	int cpu;
 	u64 flushed_gen;
 	u64 guest_gen;
+	int guest_cpu;
 	unsigned long noted;
 
 	struct slat_vcpu_guards guards;
