@@ -64,7 +64,8 @@ static void reset_segments(struct vmcb_save_area *save)
 	save->fs = save->ds;
 	save->gs = save->ds;
 	set_segment(&save->ldtr, 0, 0, 0xffff, SVM_SELECTOR_P_MASK | 2);
-	set_segment(&save->tr, 0, 0, 0xffff, SVM_SELECTOR_P_MASK | 3);
+	/* Of a guest that loads no other, a 16-bit one may bar the way to long mode. */
+	set_segment(&save->tr, 0, 0, 0xffff, SVM_SELECTOR_P_MASK | 11);
 	set_segment(&save->gdtr, 0, 0, 0xffff, 0);
 	set_segment(&save->idtr, 0, 0, 0xffff, 0);
 }
