@@ -260,11 +260,13 @@ TEST(notifier_of_another_vm)
 
 #define CROWD	700
 
-static void *crowd_get_regs(void *vcpu)
+static void *crowd_get_regs(void *fd)
 {
 	struct kvm_regs regs;
+	long ret = try_ioctl_ptr((long)fd, KVM_GET_REGS, &regs);
 
-	return (void *)(long)try_ioctl_ptr(((struct vcpu *)vcpu)->fd, KVM_GET_REGS, &regs);
+	close((long)fd);
+	return (void *)ret;
 }
 
 SLOW_TESTS(crowd);
@@ -286,9 +288,16 @@ SLOW_TEST(crowd, is_served)
 	play_watch(&guest, NULL, PAGE_SIZE, 0);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 64 * 1024);
-	/* All of them wait for the mutex of a vCPU that runs, and are on record. */
-	for (i = 0; i < CROWD; i++)
-		ASSERT_EQ(0, pthread_create(&crowd[i], &attr, crowd_get_regs, guest.vcpu));
+	/*
+	 * All of them wait for the mutex of a vCPU that runs, and are on record; or are
+	 * about to, by a file descriptor that lasts longer than the guest's.
+	 */
+	for (i = 0; i < CROWD; i++) {
+		const long fd = dup(guest.vcpu->fd);
+
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, pthread_create(&crowd[i], &attr, crowd_get_regs, (void *)fd));
+	}
 	while (file_field(LOCKS, "unchecked") == unchecked)
 		usleep(1000);
 	EXPECT_TRUE(play_end(&guest));
