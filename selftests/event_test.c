@@ -167,6 +167,8 @@ TEST_F(event, nmi_masks)
 {
 	int i;
 
+	if (cpu_is_bochs_svm())
+		SKIP(return, "in Bochs' SVM the trace of a guest goes on in the host");
 	guest_enter_c(self->vcpu, guest_take_nmis, 0);
 	vcpu_await(self->vcpu, 1);
 	must_ioctl(self->vcpu->fd, KVM_NMI, 0);
@@ -195,6 +197,8 @@ static void guest_check_flags(uint64_t unused)
 
 TEST_F(event, nmi_leaves_no_trace)
 {
+	if (cpu_is_bochs_svm())
+		SKIP(return, "in Bochs' SVM the trace of a guest goes on in the host");
 	guest_enter_c(self->vcpu, guest_check_flags, 0);
 	vcpu_await(self->vcpu, 1);
 	must_ioctl(self->vcpu->fd, KVM_NMI, 0);

@@ -300,6 +300,8 @@ static void guest_bad_stack(uint64_t stack)
 
 TEST_F(nested, page_fault_on_the_stack)
 {
+	if (cpu_is_bochs_svm())
+		SKIP(return, "Bochs' VMRUN does not load CR2");
 	guest_enter_c(self->vcpu, guest_bad_stack, UNMAPPED_STACK);
 	give_df_a_stack(self->vcpu);
 	EXPECT_EQ((uint64_t)DF_VECTOR << 32, vcpu_await(self->vcpu, 1));
@@ -347,6 +349,8 @@ TEST_F(nested, page_fault_within_invalid_opcode)
 	struct vm *vm = self->vm;
 	uint8_t *idt;
 
+	if (cpu_is_bochs_svm())
+		SKIP(return, "Bochs' VMRUN does not load CR2");
 	vm_make_tables(vm, PAGING_4LEVEL);
 	vm_map(vm, UNMAPPED_STACK & ~0xffful, VM_DATA_GPA, PAGE_SIZE, 0);
 	guest_enter_c(self->vcpu, guest_stack_on_demand, UNMAPPED_STACK);
@@ -541,6 +545,8 @@ TEST_F(endless, handler_not_mapped)
 	uint8_t *gate;
 	int i;
 
+	if (cpu_is_bochs())
+		SKIP(return, "Bochs enters a guest in its handler with the host's interrupts blocked");
 	guest_enter_c(self->vcpu, guest_pf_loop, 0);
 	/* The #PF gate leads to where nothing is mapped, on stack 1: each
 	 * fetch is the next page fault, at the same stack pointer.

@@ -173,6 +173,8 @@ TEST_F(real, interrupt_vectors)
 {
 	uint32_t *ivt = vm_ptr(self->vm, 0);
 
+	if (cpu_is_bochs_svm())
+		SKIP(return, "Bochs' SVM does not tell which INT n an exit cut short");
 	vm_load(self->vm, 0x9000, ivt_int21_code, ivt_int21_code_end);
 	vm_load(self->vm, 0xa000, ivt_divide_code, ivt_divide_code_end);
 	ivt[0x21] = 0x9000;

@@ -319,6 +319,8 @@ TEST_F(debug, guest_watchpoint)
 {
 	struct vcpu *vcpu = self->vcpu;
 
+	if (cpu_is_bochs_svm())
+		SKIP(return, "Bochs' SVM leaves a guest before DR6 tells why");
 	guest_enter_c(vcpu, guest_watch, 0);
 	EXPECT_EQ(0, vcpu_await(vcpu, 1));
 	EXPECT_EQ(DR7_FIXED, vcpu_await(vcpu, 2));
@@ -356,6 +358,8 @@ TEST_F(debug, guest_breakpoint_and_step)
 {
 	struct vcpu *vcpu = self->vcpu;
 
+	if (cpu_is_bochs_svm())
+		SKIP(return, "Bochs' SVM leaves a guest before DR6 tells why");
 	guest_enter_c(vcpu, guest_breakpoint, 0);
 	EXPECT_EQ(1, vcpu_await(vcpu, 1));
 	EXPECT_EQ(8, vcpu_await(vcpu, 2));

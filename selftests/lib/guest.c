@@ -358,3 +358,8 @@ bool cpu_is_bochs(void)
 	fclose(file);
 	return size == sizeof(table) && !memcmp(table + 16, "BXPCFACP", 8);
 }
+
+bool cpu_is_bochs_svm(void)
+{
+	return !guest_has_vmcall && cpu_is_bochs();
+}

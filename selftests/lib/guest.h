@@ -126,6 +126,14 @@ bool cpu_is_qemus(void);
  */
 bool cpu_is_bochs(void);
 
+/*
+ * And it is SVM that Bochs emulates. Then VMRUN does not load CR2, a #DB exits before it
+ * reaches DR6, a guest that is traced leaves a #DB to the host, which is its end, an
+ * INT n that is cut short passes for the event before it, and a guest whose state is
+ * refused gets the host's.
+ */
+bool cpu_is_bochs_svm(void);
+
 /* The guest's copy of a global variable of this program. */
 #define guest_var(vm, variable) \
 	(*(typeof(variable) *)vm_ptr(vm, (uintptr_t)&(variable)))
