@@ -515,6 +515,9 @@ SLOW_TEST(guard, P2_neither_overtakes)
 		ASSERT_NE(-1, page_byte(race.mem));
 		ASSERT_NE(-1, page_byte(race.mem + PAGE_SIZE));
 		ASSERT_EQ(0, claim_release(claims));
+		/* Who waits is woken too late on slow CPUs, but for these gaps. */
+		if (claimed % 8 == 0)
+			usleep(100);
 	}
 	WRITE_ONCE(race.stop, true);
 	pthread_join(race.writer, NULL);
