@@ -123,7 +123,8 @@ TEST_F(thread, segments_of_an_ldt)
 	struct seen seen;
 	int i;
 
-	ASSERT_EQ(0, syscall(SYS_modify_ldt, 1, &desc, sizeof(desc)));
+	if (syscall(SYS_modify_ldt, 1, &desc, sizeof(desc)))
+		SKIP(return, "this kernel has no LDT");
 	for (i = 0; i < 3; i++) {
 		run_with(self->vcpu->fd, LDT_DATA, &seen);
 		EXPECT_EQ(0, seen.ret);
