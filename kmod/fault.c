@@ -40,7 +40,7 @@ static bool fits(const struct slat_slot *slot, u64 gfn, unsigned int level)
 {
 	const u64 offsets = slat_span(level) - 1, first = gfn & ~offsets;
 
-	return first >= slot->gfn && first + offsets <= slat_slot_last(slot) &&
+	return first >= slot->gfn && first - slot->gfn + offsets < slot->npages &&
 	       !(((slot->hva >> PAGE_SHIFT) ^ slot->gfn) & offsets);
 }
 
@@ -131,10 +131,13 @@ static void map_others(struct step *step)
 /* Was any host address that the leaves are to map changed since @seq? */
 static bool is_stale(const struct step *step, unsigned long seq)
 {
-	const unsigned long hva = slat_slot_hva(step->slot, step->gfn);
-	const u64 pages = max_t(u64, slat_span(step->level), step->vcpu->filler.host.nr);
-	const unsigned long start = step->level > 1 ? hva & ~((pages << PAGE_SHIFT) - 1) : hva;
+	unsigned long start = slat_slot_hva(step->slot, step->gfn);
+	u64 pages = step->vcpu->filler.host.nr;
 
+	if (step->level > 1) {
+		pages = slat_span(step->level);
+		start &= ~((pages << PAGE_SHIFT) - 1);
+	}
 	return slat_mmu_retry(&step->vcpu->vm->mmu, seq, start, start + (pages << PAGE_SHIFT));
 }
 
