@@ -61,12 +61,31 @@ FIXTURE_VARIANT_ADD(rules, write_memory) {
 	.first_size = SLAT_MEMORY_SIZE_VER0,
 };
 
+static const struct slat_set_runstate set_runstate = { .size = sizeof(set_runstate) };
+
+FIXTURE_VARIANT_ADD(rules, set_runstate) {
+	.request = SLAT_SET_RUNSTATE, .good = &set_runstate, .size = sizeof(set_runstate),
+	.first_size = SLAT_SET_RUNSTATE_SIZE_VER0,
+};
+
+static const struct slat_get_runstate get_runstate = { .size = sizeof(get_runstate) };
+
+FIXTURE_VARIANT_ADD(rules, get_runstate) {
+	.request = SLAT_GET_RUNSTATE, .good = &get_runstate, .size = sizeof(get_runstate),
+	.first_size = SLAT_GET_RUNSTATE_SIZE_VER0,
+};
+
 FIXTURE_SETUP(rules)
 {
+	/* For get_runstate to tell of. */
+	struct slat_set_runstate area = set_runstate;
+
 	if (slat_is_kvm())
 		SKIP_SETUP("KVM has none of them");
 	self->vm = vm_create();
 	self->vcpu = vcpu_create(self->vm, 0);
+	area.gpa = VM_DATA_GPA;
+	ASSERT_EQ(0, try_ioctl_ptr(self->vm->fd, SLAT_SET_RUNSTATE, &area));
 }
 
 FIXTURE_TEARDOWN(rules)
