@@ -34,7 +34,9 @@ zap-slot 0.5x
 zap-madvise 0.5x
 lock-hold 100000
 runstate-register 5000
-runstate-update 150'
+runstate-update 150
+guard-read 600
+guard-write 600'
 
 kernel=${1:-}
 [ -n "$kernel" ] || usage
