@@ -53,7 +53,9 @@ static bool try_follow(struct slat_runstate_vcpu *rs)
 	if (!slat_raw_spin_try_begin(&rs->lock))
 		return false;
 	if (is_behind(rs)) {
+		write_seqcount_begin(&rs->seq);
 		slat_runstate_enter(&rs->own, READ_ONCE(rs->state), vm_time(vcpu_of(rs)->vm));
+		write_seqcount_end(&rs->seq);
 		slat_runstate_write(rs->area->sample, &rs->own);
 	}
 	slat_raw_spin_try_end(&rs->lock);
@@ -261,11 +263,13 @@ static struct slat_runstate_area *exchange_area(struct slat_vcpu *vcpu,
 
 	slat_raw_spin_lock(&rs->lock);
 	old = rs->area;
+	write_seqcount_begin(&rs->seq);
 	if (!old)
 		slat_runstate_start(&rs->own, READ_ONCE(rs->state), vm_time(vcpu->vm));
+	WRITE_ONCE(rs->area, new);
+	write_seqcount_end(&rs->seq);
 	if (new)
 		slat_runstate_write(new->sample, &rs->own);
-	WRITE_ONCE(rs->area, new);
 	unlock(rs);
 	return old;
 }
@@ -350,16 +354,21 @@ int slat_runstate_set_virtual(struct slat_vcpu *vcpu, u32 id, u64 gva)
 int slat_runstate_get(struct slat_vm *vm, struct slat_get_runstate *get)
 {
 	struct slat_vcpu *vcpu = xa_load(&vm->vcpus, get->vcpu);
+	const struct slat_runstate_vcpu *rs;
 	struct slat_runstate own;
+	unsigned int seq;
 	bool counts;
 
 	if (!vcpu)
 		return -ESRCH;
-	slat_raw_spin_lock(&vcpu->runstate.lock);
-	counts = vcpu->runstate.area;
-	own = vcpu->runstate.own;
-	get->now = vm_time(vm);
-	unlock(&vcpu->runstate);
+	rs = &vcpu->runstate;
+	/* Without the lock: the vCPU does not wait for it, and would run with an old sample. */
+	do {
+		seq = read_seqcount_begin(&rs->seq);
+		counts = READ_ONCE(rs->area);
+		own = rs->own;
+		get->now = vm_time(vm);
+	} while (read_seqcount_retry(&rs->seq, seq));
 	if (!counts)
 		return -ENOENT;
 	slat_runstate_enter(&own, own.state, get->now);
@@ -374,6 +383,7 @@ void slat_runstate_init(struct slat_vcpu *vcpu)
 
 	rs->state = SLAT_RUNSTATE_OFFLINE;
 	slat_raw_spinlock_init(&rs->lock, SLAT_LOCK_RUNSTATE, vcpu->vm);
+	seqcount_init(&rs->seq);
 	preempt_notifier_init(&rs->notifier, &preempt_ops);
 }
 

@@ -4,8 +4,8 @@
  *
  * What a vCPU does, its own thread notes in @state whether or not there is an area.  With
  * one, the thread also adds the time up and writes a sample, under @lock.  It only tries to
- * take that: it may be in the scheduler.  Whoever holds it looks at @state once more after
- * letting go, and does it instead.
+ * take that: it may be in the scheduler.  Whoever holds it, to change the area, looks at
+ * @state once more after letting go, and does it instead.
  *
  * The scheduler calls for a thread that is in KVM_RUN with an area.  Others pay for a load
  * and a branch that is not taken, in each KVM_RUN and at each entry.  The static key behind
@@ -17,6 +17,7 @@
 
 #include <linux/compiler.h>
 #include <linux/preempt.h>
+#include <linux/seqlock.h>
 
 #include <uapi/linux/slat.h>
 
@@ -32,7 +33,8 @@ struct slat_vm;
  *		it one may look whether there is any
  * @watched:	@notifier is registered.  Written by the vCPU's thread, read by everybody
  * @state:	what the vCPU is doing, SLAT_RUNSTATE_*.  Likewise
- * @lock:	of @own and @area
+ * @lock:	of @own and @area, to change them
+ * @seq:	of @own and @area, to read them without @lock
  * @own:	the times, never with the update flag
  * @notifier:	for the scheduler to call
  */
@@ -41,6 +43,7 @@ struct slat_runstate_vcpu {
 	bool watched;
 	u32 state;
 	struct slat_raw_spinlock lock;
+	seqcount_t seq;
 	struct slat_runstate own;
 	struct preempt_notifier notifier;
 };
