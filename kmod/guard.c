@@ -8,6 +8,7 @@
 #include <linux/seq_file.h>
 
 #include "guard.h"
+#include "host.h"
 #include "pfnmap.h"
 #include "user.h"
 #include "vcpu.h"
@@ -105,13 +106,19 @@ static bool wants_pin(unsigned int access)
 	return access & (SLAT_W | SLAT_GUARD_LONG);
 }
 
+static int get_to_read(unsigned long hva, struct page **page)
+{
+	*page = slat_host_get_mapped(current->mm, hva);
+	return *page ? 1 : slat_get_user_pages_fast(hva, 1, 0, page);
+}
+
 static int get_or_pin(unsigned long hva, int max, unsigned int access, struct page **pages)
 {
 	const unsigned int flags = (access & SLAT_W ? FOLL_WRITE : 0) |
 				   (access & SLAT_GUARD_LONG ? FOLL_LONGTERM : 0);
 
 	return wants_pin(access) ? slat_pin_user_pages_fast(hva, max, flags, pages) :
-				   slat_get_user_pages_fast(hva, max, flags, pages);
+				   get_to_read(hva, pages);
 }
 
 static bool fault_in(unsigned long hva, unsigned int access)

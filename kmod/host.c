@@ -63,20 +63,29 @@ static bool look_small(struct slat_host_run *run, pmd_t pmd, unsigned long hva, 
 }
 
 /* Each entry is read once: others may change what lies beside @hva. */
-static bool walk(struct mm_struct *mm, unsigned long hva, unsigned int max, bool write,
-		 struct slat_host_run *run)
+static __always_inline pud_t *find_pud(struct mm_struct *mm, unsigned long hva)
 {
 	pgd_t pgd = READ_ONCE(*pgd_offset(mm, hva));
 	p4d_t p4d;
+
+	if (pgd_none(pgd))
+		return NULL;
+	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
+	if (p4d_none(p4d) || !p4d_present(p4d))
+		return NULL;
+	return pud_offset(&p4d, hva);
+}
+
+static bool walk(struct mm_struct *mm, unsigned long hva, unsigned int max, bool write,
+		 struct slat_host_run *run)
+{
+	const pud_t *pudp = find_pud(mm, hva);
 	pud_t pud;
 	pmd_t pmd;
 
-	if (pgd_none(pgd))
+	if (!pudp)
 		return false;
-	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
-	if (p4d_none(p4d) || !p4d_present(p4d))
-		return false;
-	pud = READ_ONCE(*pud_offset(&p4d, hva));
+	pud = READ_ONCE(*pudp);
 	if (pud_none(pud) || !pud_present(pud))
 		return false;
 	if (pud_leaf(pud))
@@ -103,6 +112,82 @@ bool slat_host_look(struct mm_struct *mm, unsigned long hva, unsigned int max,
 	found = walk(mm, hva, max, access & SLAT_W, run);
 	local_irq_restore(flags);
 	return found;
+}
+
+/* The frame may be anything by now: what the tables say has to be looked at again. */
+static struct page *get_plain(u64 pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+	struct folio *folio = page_folio(page);
+
+	if (!folio_try_get(folio))
+		return NULL;
+	if (page_folio(page) == folio && is_plain(pfn)) {
+		folio_set_referenced(folio);
+		return page;
+	}
+	folio_put(folio);
+	return NULL;
+}
+
+static struct page *get_large(pmd_t pmd, unsigned long hva)
+{
+	const u64 pfn = pmd_pfn(pmd) + pte_index(hva);
+
+	return pmd_access_permitted(pmd, false) && pfn_valid(pfn) ? get_plain(pfn) : NULL;
+}
+
+static struct page *get_small(pmd_t pmd, unsigned long hva)
+{
+	const pte_t *ptep = pte_offset_kernel(&pmd, hva);
+	const pte_t pte = READ_ONCE(*ptep);
+	struct page *page;
+
+	if (!pte_access_permitted(pte, false) || pte_special(pte))
+		return NULL;
+	page = get_plain(pte_pfn(pte));
+	if (page && pte_val(READ_ONCE(*ptep)) != pte_val(pte)) {
+		put_page(page);
+		return NULL;
+	}
+	return page;
+}
+
+static struct page *get_mapped(struct mm_struct *mm, unsigned long hva)
+{
+	const pud_t *pudp = find_pud(mm, hva);
+	const pmd_t *pmdp;
+	struct page *page;
+	pud_t pud;
+	pmd_t pmd;
+
+	if (!pudp)
+		return NULL;
+	pud = READ_ONCE(*pudp);
+	if (pud_none(pud) || !pud_present(pud) || pud_leaf(pud))
+		return NULL;
+	pmdp = pmd_offset(&pud, hva);
+	pmd = READ_ONCE(*pmdp);
+	if (pmd_none(pmd) || !pmd_present(pmd))
+		return NULL;
+	page = pmd_leaf(pmd) ? get_large(pmd, hva) : get_small(pmd, hva);
+	/* A table that makes way for a large page takes its entries along unchanged. */
+	if (page && pmd_val(READ_ONCE(*pmdp)) != pmd_val(pmd)) {
+		put_page(page);
+		return NULL;
+	}
+	return page;
+}
+
+struct page *slat_host_get_mapped(struct mm_struct *mm, unsigned long hva)
+{
+	struct page *page;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	page = get_mapped(mm, hva);
+	local_irq_restore(flags);
+	return page;
 }
 
 int slat_host_get(struct slat_host_page *page, unsigned long hva, bool write)

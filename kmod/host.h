@@ -39,6 +39,17 @@ bool slat_host_look(struct mm_struct *mm, unsigned long hva, unsigned int max,
 		    unsigned int access, struct slat_host_run *run);
 
 /**
+ * slat_host_get_mapped() - the page that the host maps at @hva, to be read
+ *
+ * For what is mapped by a table of the usual depth and a page of the usual kind: a
+ * fraction of get_user_pages_fast(), whose way of being sure of the page it is.
+ *
+ * Context: process, in the mm of @hva.
+ * Return: the page, to be put; NULL: ask get_user_pages_fast().
+ */
+struct page *slat_host_get_mapped(struct mm_struct *mm, unsigned long hva);
+
+/**
  * struct slat_host_page - what is behind one user address
  * @page:	held; NULL: there is a frame without page structure
  * @pfnmap:	the frame
