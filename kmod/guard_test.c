@@ -5,6 +5,8 @@
  *
  * "claim FIRST LAST": claim these gfns, up to "release" or the file's end
  * "unbalanced GFN": map it and unmap it twice, of which the second time is refused
+ * "read GFN TIMES", "write GFN TIMES": map it and unmap it so many times, at most 10,000;
+ * for the bench
  *
  * An open file keeps the VM.
  */
@@ -71,8 +73,26 @@ static int unbalanced(struct guard_test *test, u64 gfn)
 	return 0;
 }
 
+static int repeat(struct guard_test *test, unsigned int access, u64 gfn, unsigned int times)
+{
+	struct slat_guard guard;
+	int ret = 0;
+
+	if (test->vm->mm != current->mm)
+		return -EIO;
+	if (times > 10000)
+		return -EINVAL;
+	while (!ret && times--) {
+		ret = slat_gfn_map(test->vm, gfn, access, "repeat", &guard);
+		if (!ret)
+			slat_gfn_unmap(&guard, access & SLAT_W);
+	}
+	return ret;
+}
+
 static int command(struct guard_test *test, const char *word)
 {
+	unsigned int times;
 	u64 first, last;
 
 	if (sscanf(word, "claim %llx %llx", &first, &last) == 2)
@@ -81,6 +101,10 @@ static int command(struct guard_test *test, const char *word)
 		return release_claim(test);
 	if (sscanf(word, "unbalanced %llx", &first) == 1)
 		return unbalanced(test, first);
+	if (sscanf(word, "read %llx %u", &first, &times) == 2)
+		return repeat(test, SLAT_R, first, times);
+	if (sscanf(word, "write %llx %u", &first, &times) == 2)
+		return repeat(test, SLAT_R | SLAT_W, first, times);
 	return -EINVAL;
 }
 
