@@ -8,8 +8,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "bar.h"
 #include "harness.h"
@@ -128,6 +130,68 @@ TEST_F(memory, P1_shared_pages)
 	EXPECT_NE(frame, mem_frame(self->mem));
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
+}
+
+/* Whoever holds it also keeps the host from using the page in place after a fork. */
+TEST_F(memory, P1_reading_holds_nothing)
+{
+	uint64_t frame;
+	int i, status;
+	char byte;
+	pid_t pid;
+
+	self->mem[0] = 'a';
+	frame = mem_frame(self->mem);
+	for (i = 0; i < 10; i++)
+		ASSERT_EQ(0, try_read(self->vm, GPA, &byte, 1));
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	waitpid(pid, &status, 0);
+	self->mem[0] = 'b';
+	EXPECT_EQ(frame, mem_frame(self->mem));
+}
+
+/* In pieces of every size, and where there is nothing yet. */
+TEST_F(memory, P1_reads_what_is_mapped)
+{
+	uint8_t *mem = mem_huge_area(HUGE);
+	uint64_t number = 0;
+
+	vm_slot(self->vm, 2, 0, 2 * GPA, HUGE, mem);
+	EXPECT_EQ(0, try_read(self->vm, 2 * GPA, &number, sizeof(number)));
+	EXPECT_EQ(0, number);
+	if (!mem_make_huge(mem))
+		SKIP(return, "no MADV_COLLAPSE");
+	*(uint64_t *)(mem + 5 * PAGE_SIZE) = 12345;
+	EXPECT_EQ(0, try_read(self->vm, 2 * GPA + 5 * PAGE_SIZE, &number, sizeof(number)));
+	EXPECT_EQ(12345, number);
+	/* Not what the process itself may not read. */
+	ASSERT_EQ(0, mprotect(mem, HUGE, PROT_NONE));
+	EXPECT_EQ(-EFAULT, try_read(self->vm, 2 * GPA + 5 * PAGE_SIZE, &number, sizeof(number)));
+	ASSERT_EQ(0, mprotect(mem, PAGE_SIZE, PROT_READ));
+	EXPECT_EQ(0, try_read(self->vm, 2 * GPA, &number, sizeof(number)));
+	EXPECT_EQ(-EFAULT, try_read(self->vm, 2 * GPA + PAGE_SIZE, &number, sizeof(number)));
+}
+
+/* Memory that the kernel itself has no mapping of. */
+TEST_F(memory, P1_secret_memory)
+{
+	const int fd = syscall(SYS_memfd_secret, 0);
+	uint8_t *mem;
+	char byte;
+
+	if (fd < 0)
+		SKIP(return, "no memfd_secret: %s", strerror(errno));
+	ASSERT_EQ(0, ftruncate(fd, PAGE_SIZE));
+	mem = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	*mem = 1;
+	vm_slot(self->vm, 2, 0, 2 * GPA, PAGE_SIZE, mem);
+	EXPECT_EQ(-EFAULT, try_read(self->vm, 2 * GPA, &byte, 1));
+	EXPECT_EQ(-EFAULT, try_write(self->vm, 2 * GPA, "x", 1));
+	EXPECT_EQ(1, *mem);
+	close(fd);
 }
 
 TEST_F(memory, P1_lets_go_of_every_page)
