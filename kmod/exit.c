@@ -306,6 +306,73 @@ static int shutdown(struct slat_vcpu *vcpu)
 	return 1;	/* the run loop ends it */
 }
 
+/* Return: 0; -ENOENT: the guest may not access the byte so; -EFAULT. */
+static int find_code(struct slat_vcpu *vcpu, unsigned int offset, unsigned int access, u64 *gpa)
+{
+	const u64 rip = vcpu->rip + offset;
+	u64 linear;
+
+	if (!slat_linear_ok(vcpu, SLAT_SEG_CS, rip, 1, SLAT_X) ||
+	    slat_linear(vcpu, SLAT_SEG_CS, rip, 1, SLAT_X, &linear))
+		return -ENOENT;
+	return slat_translate_try(vcpu, linear, access, gpa);
+}
+
+/* Is it an instruction of three bytes, the hypercall of the other vendor's CPUs? */
+static int is_foreign_hypercall(struct slat_vcpu *vcpu)
+{
+	const u8 foreign = slat_hw->hypercall ^ SLAT_HYPERCALL_VMX ^ SLAT_HYPERCALL_SVM;
+	const u8 wanted[] = { 0x0f, 0x01, foreign };
+	unsigned int i;
+	u64 gpa;
+	u8 byte;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(wanted); i++) {
+		ret = find_code(vcpu, i, SLAT_X, &gpa);
+		if (!ret)
+			ret = slat_gpa_read(vcpu, gpa, &byte, 1);
+		if (ret || byte != wanted[i])
+			return ret;
+	}
+	return 1;
+}
+
+/*
+ * As KVM does: it is rewritten in the guest's code, if the guest itself could do that,
+ * and runs again.  Only the last byte differs.
+ */
+static int fix_hypercall(struct slat_vcpu *vcpu)
+{
+	u64 gpa;
+	int ret = find_code(vcpu, 2, SLAT_W, &gpa);
+
+	return ret ?: slat_gpa_write(vcpu, gpa, &slat_hw->hypercall, 1);
+}
+
+static int invalid_opcode(struct slat_vcpu *vcpu)
+{
+	int ret = 0;
+
+	if (!(READ_ONCE(vcpu->vm->quirks_off) & KVM_X86_QUIRK_FIX_HYPERCALL_INSN))
+		ret = is_foreign_hypercall(vcpu);
+	if (ret > 0) {
+		ret = fix_hypercall(vcpu);
+		if (!ret)
+			return 1;
+	}
+	return ret && ret != -ENOENT ? ret : inject(vcpu, X86_TRAP_UD, false);
+}
+
+static int exception(struct slat_vcpu *vcpu, const struct slat_exit *exit)
+{
+	if (exit->exception.vector == X86_TRAP_UD)
+		return invalid_opcode(vcpu);
+	slat_vcpu_inject(vcpu, exit->exception.vector, exit->exception.has_error,
+			 exit->exception.error);
+	return 1;
+}
+
 int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 {
 	switch (exit->reason) {
@@ -320,9 +387,7 @@ int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	case SLAT_EXIT_GP:
 		return inject(vcpu, X86_TRAP_GP, true);
 	case SLAT_EXIT_EXCEPTION:
-		slat_vcpu_inject(vcpu, exit->exception.vector, exit->exception.has_error,
-				 exit->exception.error);
-		return 1;
+		return exception(vcpu, exit);
 	case SLAT_EXIT_SPLIT_LOCK:
 		/* As a program's own: it is let through, or gets a signal. */
 		handle_guest_split_lock(vcpu->rip);

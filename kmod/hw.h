@@ -112,10 +112,15 @@ struct slat_mode {
 	bool cs_db;
 };
 
+/* VMCALL and VMMCALL are 0f 01 and one of these. */
+#define SLAT_HYPERCALL_VMX	0xc1
+#define SLAT_HYPERCALL_SVM	0xd9
+
 /**
  * struct slat_hw - a vendor's operations
  * @name:	for messages
  * @table_ops:	the CPU's table format
+ * @hypercall:	the last byte of its hypercall, SLAT_HYPERCALL_*
  * @setup:	Check the CPU and allocate what all CPUs share, at module load; fill
  *		in slat_hw_levels, slat_hw_leaf_levels and slat_hw_types.
  *		Return: 0; -EOPNOTSUPP after saying what is missing; -ENOMEM.
@@ -148,6 +153,7 @@ struct slat_mode {
 struct slat_hw {
 	const char *name;
 	const struct slat_table_ops *table_ops;
+	u8 hypercall;
 
 	int (*setup)(void);
 	void (*teardown)(void);

@@ -270,11 +270,13 @@ static void intercept_instructions(struct vmcb *vmcb)
 		svm_intercept(vmcb, bits[i], true);
 	/*
 	 * Exceptions: #MC is the host's.  #DB and #AC can be made to recur for ever
-	 * within the delivery of one event, which only an exit breaks.
+	 * within the delivery of one event, which only an exit breaks.  #UD may be from a
+	 * hypercall that the other vendor's CPUs know.
 	 */
 	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC, true);
 	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB, true);
 	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC, true);
+	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD, true);
 }
 
 static u64 svm_get_tsc_offset(struct slat_vcpu *vcpu)
@@ -657,6 +659,7 @@ static void svm_single_stepped(struct slat_vcpu *vcpu)
 const struct slat_hw slat_svm = {
 	.name = "SVM",
 	.table_ops = &npt_table_ops,
+	.hypercall = SLAT_HYPERCALL_SVM,
 	.setup = svm_setup,
 	.teardown = svm_teardown,
 	.cpu_enable = svm_cpu_enable,

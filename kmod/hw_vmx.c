@@ -84,7 +84,7 @@ static void vmx_vcpu_reset(struct slat_vcpu *vcpu)
 	 * #MC is the host's.  #DB and #AC can be made to recur for ever within the
 	 * delivery of one event, which only an exit breaks.
 	 */
-	vmx->exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC);
+	vmx->exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_UD);
 	vmx->debug_control = 0;
 	vmx->passed_bp = false;
 	vmx_set_dr_live(vmx, false);
@@ -254,6 +254,7 @@ static void vmx_single_stepped(struct slat_vcpu *vcpu)
 const struct slat_hw slat_vmx = {
 	.name = "VT-x",
 	.table_ops = &ept_table_ops,
+	.hypercall = SLAT_HYPERCALL_VMX,
 	.setup = vmx_setup,
 	.teardown = vmx_teardown,
 	.cpu_enable = vmx_cpu_enable,

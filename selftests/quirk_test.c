@@ -81,6 +81,108 @@ TEST_F(quirk, out_7e)
 	EXPECT_EQ(VM_CODE_GPA + 2, regs.rip);
 }
 
+/* --- the other vendor's hypercall */
+
+#define NO_HYPERCALL	0x12345678
+#define HYPERCALL_AT	2
+
+GUEST_CODE(code_hypercall, 64,
+	"	mov %esi, %eax\n"
+	"	.byte 0x0f, 0x01, 0xc1\n"
+	"	mov %rax, %rsi\n"
+	"	mov $1, %edi\n"
+	"	out %al, $" GUEST_STR(PORT_REPORT) "\n"
+	"	hlt\n");
+
+static uint8_t native(void)
+{
+	return guest_has_vmcall ? 0xc1 : 0xd9;
+}
+
+static uint8_t foreign(void)
+{
+	return guest_has_vmcall ? 0xd9 : 0xc1;
+}
+
+static void enter_foreign(struct vm *vm, struct vcpu *vcpu, uint64_t gpa)
+{
+	struct kvm_regs regs;
+
+	vm_load(vm, gpa, code_hypercall, code_hypercall_end);
+	*(uint8_t *)vm_ptr(vm, gpa + HYPERCALL_AT + 2) = foreign();
+	guest_enter_long(vcpu, gpa, 0);
+	vcpu_get_regs(vcpu, &regs);
+	regs.rsi = NO_HYPERCALL;
+	vcpu_set_regs(vcpu, &regs);
+}
+
+/* With each of its bytes at the end of a page. */
+TEST_F(quirk, foreign_hypercall)
+{
+	const uint64_t end = VM_CODE_GPA + PAGE_SIZE - HYPERCALL_AT;
+	const uint8_t *code;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		enter_foreign(self->vm, self->vcpu, end - i);
+		EXPECT_EQ(-1000, (int64_t)vcpu_await(self->vcpu, 1));
+		code = vm_ptr(self->vm, end - i + HYPERCALL_AT);
+		EXPECT_EQ(0x0f, code[0]);
+		EXPECT_EQ(0x01, code[1]);
+		EXPECT_EQ(native(), code[2]);
+		EXPECT_EQ(0x48, code[3]);
+	}
+}
+
+/* No slat hypercall, nor KVM's. */
+#define TRY_CALL(call)	guest_try("mov $0x12345678, %%eax\n\t" call).vector
+
+static void guest_calls(uint64_t unused)
+{
+	for (;;) {
+		guest_report(1, guest_has_vmcall ? TRY_CALL("vmmcall") : TRY_CALL("vmcall"));
+		guest_report(2, guest_has_vmcall ? TRY_CALL("vmcall") : TRY_CALL("vmmcall"));
+		guest_report(3, TRY_CALL("ud2"));
+	}
+}
+
+static void expect_calls(struct __test_metadata *_metadata, struct vcpu *vcpu,
+			 uint64_t vector)
+{
+	EXPECT_EQ(vector, vcpu_await(vcpu, 1));
+	EXPECT_EQ(NO_FAULT, vcpu_await(vcpu, 2));
+	EXPECT_EQ(UD_VECTOR, vcpu_await(vcpu, 3));
+}
+
+TEST_F(quirk, foreign_hypercall_left_alone)
+{
+	const uint64_t fix = KVM_X86_QUIRK_FIX_HYPERCALL_INSN;
+
+	guest_enter_c(self->vcpu, guest_calls, 0);
+	ASSERT_EQ(0, try_disable(self->vm, KVM_CAP_DISABLE_QUIRKS2, fix));
+	expect_calls(_metadata, self->vcpu, UD_VECTOR);
+	expect_calls(_metadata, self->vcpu, UD_VECTOR);
+	ASSERT_EQ(0, try_disable(self->vm, KVM_CAP_DISABLE_QUIRKS, 0));
+	expect_calls(_metadata, self->vcpu, NO_FAULT);
+	/* It is another one by now. */
+	ASSERT_EQ(0, try_disable(self->vm, KVM_CAP_DISABLE_QUIRKS, fix));
+	expect_calls(_metadata, self->vcpu, NO_FAULT);
+}
+
+TEST_F(quirk, foreign_hypercall_in_read_only_code)
+{
+	uint64_t *pte;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM raises #PF");
+	guest_enter_c(self->vcpu, guest_calls, 0);
+	pte = vm_pte(self->vm, (uintptr_t)guest_calls);
+	*pte &= ~PT_WRITE;
+	pte = vm_pte(self->vm, (uintptr_t)guest_calls + PAGE_SIZE);
+	*pte &= ~PT_WRITE;
+	expect_calls(_metadata, self->vcpu, UD_VECTOR);
+}
+
 TEST_F(quirk, refusals)
 {
 	const uint32_t known = slat_check_extension(KVM_CAP_DISABLE_QUIRKS2);
