@@ -298,4 +298,50 @@ TEST_F(filter, changes_while_running)
 	pthread_join(thread, NULL);
 }
 
+/* --- in force when the call returns */
+
+static volatile uint64_t accesses;
+
+static void guest_counts_accesses(uint64_t unused)
+{
+	while (guest_read(MSR_GS_BASE) >> 32 != GP_VECTOR)
+		accesses++;
+	guest_report(1, 0);
+}
+
+static void *run_to_report(void *vcpu)
+{
+	vcpu_await(vcpu, 1);
+	return NULL;
+}
+
+/* Of the first filter, with which all accesses begin to exit. */
+static void deny_at_once(struct __test_metadata *_metadata)
+{
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+	pthread_t thread;
+	uint64_t seen;
+
+	guest_enter_c(vcpu, guest_counts_accesses, 0);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_to_report, vcpu));
+	while (!guest_var(vm, accesses))
+		sched_yield();
+	ASSERT_EQ(0, try_deny(vm, MSR_GS_BASE, BOTH));
+	seen = guest_var(vm, accesses);
+	pthread_join(thread, NULL);
+	/* One may have been made, and not yet counted. */
+	EXPECT_GE(seen + 1, guest_var(vm, accesses));
+	vcpu_destroy(vcpu);
+	vm_destroy(vm);
+}
+
+TEST(in_force_at_once)
+{
+	int i;
+
+	for (i = 0; i < 20; i++)
+		deny_at_once(_metadata);
+}
+
 SLAT_HARNESS_MAIN
