@@ -15,7 +15,8 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 UDEVDIR ?= /etc/udev/rules.d
 
-.PHONY: all module demo check check-kvm-selftests check-qemu bench unit debug-kernel install uninstall clean help
+.PHONY: all module demo check check-long check-kvm-selftests check-qemu bench unit debug-kernel
+.PHONY: install uninstall clean help
 all: module
 
 # Naming a KERNEL, or having no KDIR, means the test machine's.
@@ -35,6 +36,14 @@ demo:
 check:
 	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE:-svm=))
 	@MACHINE=$(MACHINE) scripts/run-tests.sh $(KERNEL) $(TEST)
+
+# Two minutes for what is to hold "for minutes", less for all else that races.
+check-long:
+	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE:-svm=))
+	@MACHINE=$(MACHINE) SLAT_SECONDS=120 scripts/run-tests.sh $(KERNEL) \
+		guard_test runstate_race_test
+	@MACHINE=$(MACHINE) SLAT_SECONDS=30 scripts/run-tests.sh $(KERNEL) \
+		race_test fault_parallel_test memory_race_test
 
 unit:
 	@scripts/packages.sh test
@@ -90,6 +99,8 @@ help:
 ## make check [KERNEL=K] [TEST="a_test b_test"] [MACHINE=M]
 ##                         build with all warnings, run unit tests and kselftests
 ## make unit               only the unit tests
+## make check-long [KERNEL=K] [MACHINE=M]
+##                         look for races a quarter of an hour
 ## make check-kvm-selftests [TEST="rseq_test"] [MACHINE=M]
 ##                         run KVM's own selftests on slat (minutes)
 ## make check-qemu [MACHINE=M]

@@ -18,7 +18,7 @@
 #  MACHINE   of boot.sh, default qemu
 #  UNIT=no   leaves the unit tests out
 #  LEAKS=1   looks for memory leaks on the debug kernel even if TESTs are named
-#  SLAT_SLOW=N  has tests that look for rare events look N times as long, as far as they can
+#  SLAT_SECONDS=N  has cases that look for races do so for N seconds each
 
 . "$(dirname "$0")/lib.sh"
 
@@ -41,6 +41,9 @@ if [ "$kernel" = debug ]; then
 		leaks=-l
 	fi
 fi
+
+# A machine has ten such cases.
+limit=$((limit + 10 * ${SLAT_SECONDS:-0}))
 
 mkdir -p "$build/run" "$build/log"
 work=$(mktemp -d "$build/run/check.XXXXXX")
@@ -91,7 +94,7 @@ start() {
 	for test in "${all[@]}"; do
 		case " $* " in *" $test "*) ;; *) rm "$root/tests/slat/$test" ;; esac
 	done
-	printf 'export SLAT_TIME_SCALE=%s SLAT_SLOW=%s\n/tests/run_kselftest.sh\n' "$scale" "${SLAT_SLOW:-1}" > "$work/$name.sh"
+	printf 'export SLAT_TIME_SCALE=%s SLAT_SECONDS=%s\n/tests/run_kselftest.sh\n' "$scale" "${SLAT_SECONDS:-}" > "$work/$name.sh"
 	# shellcheck disable=SC2086
 	"$scripts/boot.sh" -M "$emulator" -K "$kernel" -k "$work/slat.ko" -t $limit -d "$root" -d "$work/modules" \
 		-L "$build/log/$kernel.$name" $options "$work/$name.sh" 2> "$work/$name.err" | tap "$@" && rc=0 || rc=${PIPESTATUS[0]}

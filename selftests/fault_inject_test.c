@@ -251,7 +251,7 @@ FIXTURE_SETUP(inject)
 
 	if (!injection_setup())
 		return;
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	context->vm = vm_create();
 	context->vcpu = vcpu_create(context->vm, 0);
 	context->mem = mem_alloc(SIZE);

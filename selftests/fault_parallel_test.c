@@ -31,7 +31,7 @@ FIXTURE_SETUP(parallel)
 {
 	unsigned int i;
 
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	self->vm = vm_create();
 	vm_make_play_tables(self->vm);
 	self->mem = mem_alloc(SIZE);
@@ -122,7 +122,7 @@ SLOW_TEST(parallel, same_pages)
 	unsigned int i;
 
 	start_mixing(self->vm, self->vcpu, self->mix, self->worker);
-	for_rounds (i, ROUNDS, 5) {
+	for_rounds (i, look_often(ROUNDS), look_for(5)) {
 		shake(self->mem, i);
 		if (i % 16 == 0) {
 			ASSERT_TRUE(all_move(self->worker, self->mix));
@@ -157,7 +157,7 @@ SLOW_TEST(parallel, slots_come_and_go)
 
 	start_mixing(self->vm, self->vcpu, self->mix, self->worker);
 	ASSERT_EQ(0, pthread_create(&shaker.thread, NULL, shake_on, &shaker));
-	for_rounds (i, ROUNDS, 5) {
+	for_rounds (i, look_often(ROUNDS), look_for(5)) {
 		/* Next to it, far away, and over the same host memory. */
 		vm_slot(self->vm, 2, 0, GPA + SIZE, SIZE, other);
 		vm_slot(self->vm, 3, 0, 1ul << 36, SIZE, self->mem);
@@ -214,7 +214,7 @@ SLOW_TEST(parallel, slot_deleted_under_all)
 		guest_enter_c(self->vcpu[i], guest_touch, i + 1);
 	for (i = 0; i < VCPUS; i++)
 		worker_start(&self->worker[i], self->vcpu[i]);
-	for_rounds (i, ROUNDS, 6) {
+	for_rounds (i, look_often(ROUNDS), look_for(6)) {
 		vm_slot_delete(self->vm, VM_PLAY_SLOT);
 		/* Nobody writes to memory that is no slot any more. */
 		if (i % 8 == 7) {

@@ -40,7 +40,7 @@ FIXTURE_SETUP(flush)
 {
 	if (file_field(FOUND, "entry") < 0)
 		SKIP_SETUP("slat was built without SLAT_FLUSH_CHECK");
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	play_mix(&self->play, NULL, SIZE);
 	self->playing = true;
 }
@@ -94,7 +94,7 @@ TEST(V6_nothing_is_missed_otherwise)
 
 	if (file_field(FOUND, "entry") < 0)
 		SKIP(return, "slat was built without SLAT_FLUSH_CHECK");
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	before = total();
 	play_mix(&play, NULL, SIZE);
 	for_rounds (i, TRIES, 3) {

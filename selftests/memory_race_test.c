@@ -129,7 +129,7 @@ SLOW_TEST(memory, P1_read_while_the_host_moves_it)
 		REQUIRE(!pthread_create(&reader[i].thread, NULL, reader_work, &reader[i]),
 			"no thread");
 	}
-	for_rounds(rounds, 2000, 5)
+	for_rounds (rounds, look_often(2000), look_for(5))
 		disturb(mem, rounds);
 	for (i = 0; i < READERS; i++) {
 		WRITE_ONCE(reader[i].stop, true);
@@ -137,10 +137,9 @@ SLOW_TEST(memory, P1_read_while_the_host_moves_it)
 		EXPECT_LT(0, reader[i].reads);
 		EXPECT_EQ(0, reader[i].wrong);
 		EXPECT_LT(reader[i].refused, reader[i].reads);
-		if (getenv("SLAT_SLOW"))
-			TH_LOG("%lu reads, %lu refused", reader[i].reads, reader[i].refused);
+		TH_LOG("%lu reads, %lu refused, in %u rounds", reader[i].reads, reader[i].refused,
+		       rounds);
 	}
-	TH_LOG("%u rounds", rounds);
 	vm_destroy(vm);
 }
 

@@ -45,7 +45,7 @@ FIXTURE_SETUP(memtype)
 {
 	if (slat_is_kvm())
 		SKIP_SETUP("KVM has no SLAT_GET_LEAF");
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	self->mem = mem_huge_area(SIZE);
 	self->is_ept = variant->type == SLAT_VM_EPT;
 	self->vm = vm_create_type(variant->type);
@@ -463,7 +463,7 @@ SLOW_TEST(running, M1_pins_under_a_running_guest)
 
 	if (slat_is_kvm())
 		SKIP(return, "KVM has no SLAT_PIN_MEMTYPE");
-	watchdog_start(60 * time_scale());
+	watchdog_start(60);
 	play_watch(&play, NULL, HUGE, 0);
 	ASSERT_EQ(0, vm_try_attribute(play.vm, SLAT_ATTR_NONCOHERENT_DMA, 1));
 	for_rounds (i, 200, 10) {

@@ -45,7 +45,7 @@ FIXTURE_SETUP(pfnmap)
 	if (access(BAR_MODULE, R_OK))
 		SKIP_SETUP("no " BAR_MODULE);
 	ASSERT_EQ(0, bar_load());
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	self->bar = bar_open();
 	self->is_ept = variant->type == SLAT_VM_EPT;
 	self->vm = vm_create_type(variant->type);
@@ -267,7 +267,7 @@ SLOW_TEST(pfnmap_guest, M7_guests_go_on_after_it_was_away)
 		SKIP(return, "no " BAR_MODULE);
 	fd = bar_open();
 	mem = bar_map_shared(fd, BAR_RAM_WB + BAR_LAZY);
-	watchdog_start(60 * time_scale());
+	watchdog_start(60);
 	play_watch(&play, mem, SIZE, 0);
 	mem[0] = 0;
 	ASSERT_TRUE(watch_set(&play.worker, WATCH_COUNT, VM_PLAY_GPA, 0));

@@ -307,7 +307,7 @@ SLOW_TEST(race, anything_with_anything)
 	struct arena arena;
 
 	arena_create(&arena);
-	run_racers(&arena, racers, RACERS, race, SECONDS);
+	run_racers(&arena, racers, RACERS, race, look_for(SECONDS));
 	vcpu_destroy(arena.play.vcpu);
 	vm_destroy(arena.play.vm);
 }
@@ -331,9 +331,9 @@ SLOW_TEST(race, each_pair)
 	unsigned int pair;
 
 	arena_create(&arena);
-	for_rounds (pair, nr * nr, 12) {
+	for_rounds (pair, look_often(nr * nr), look_for(12)) {
 		racers[0].call = pair % nr;
-		racers[1].call = pair / nr;
+		racers[1].call = pair / nr % nr;
 		arena.stop = false;
 		run_racers(&arena, racers, 2, race_one, 0.05);
 	}
@@ -358,7 +358,7 @@ SLOW_TEST(race, closed_meanwhile)
 	struct arena arena;
 	unsigned int round;
 
-	for_rounds (round, 60, SECONDS) {
+	for_rounds (round, look_often(60), look_for(SECONDS)) {
 		arena_create(&arena);
 		/* Half of the time the vCPU goes first. */
 		if (round & 1) {
@@ -370,8 +370,7 @@ SLOW_TEST(race, closed_meanwhile)
 		close(arena.vm_fd);
 		arena.vm_fd = -1;
 		run_racers(&arena, racers, 2, race_closing, 0.02);
-		if (!(round & 1))
-			close(arena.vcpu_fd);
+		close(arena.vcpu_fd);
 		munmap(arena.play.vcpu->run, arena.play.vcpu->run_size);
 		munmap(arena.mem, SIZE);
 		munmap(arena.play.vm->ram, VM_RAM_SIZE);
@@ -400,7 +399,7 @@ SLOW_TEST(race, closed_under_the_notifier)
 	unsigned int i, k;
 
 	ASSERT_EQ(0, pthread_create(&racer.thread, NULL, unmap_on, &racer));
-	for_rounds (i, 100, SECONDS) {
+	for_rounds (i, look_often(100), look_for(SECONDS)) {
 		struct vm *vm = vm_create_empty();
 		int fd[8];
 

@@ -35,7 +35,7 @@ FIXTURE_SETUP(runstate)
 {
 	if (slat_is_kvm())
 		SKIP_SETUP("KVM has none");
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	self->pins = pinned_pages();
 	self->vm = vm_create();
 	self->vcpu = vcpu_create(self->vm, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * R4, R5: areas that are read while they are written, and replaced while they are
- * written. SLAT_SLOW=N makes it N times as long.
+ * written.
  */
 #include <unistd.h>
 
@@ -14,13 +14,6 @@
 #define SECONDS		3
 
 SLOW_TESTS(runstate);
-
-static double seconds(void)
-{
-	const char *text = getenv("SLAT_SLOW");
-
-	return SECONDS * (text ? atof(text) : 1);
-}
 
 /* --- a vCPU that changes its state all the time */
 
@@ -99,7 +92,7 @@ static void guest_reads(uint64_t unused)
 
 SLOW_TEST(runstate, R5_no_torn_sample)
 {
-	const double end = now() + seconds();
+	const double end = now() + look_for(SECONDS);
 	struct halter halter;
 	struct worker worker;
 	struct vcpu *vcpu;
@@ -107,7 +100,7 @@ SLOW_TEST(runstate, R5_no_torn_sample)
 
 	if (slat_is_kvm())
 		SKIP(return, "KVM has no runstate areas");
-	watchdog_start((25 + seconds()) * time_scale());
+	watchdog_start(25 + SECONDS);
 	vm = vm_create();
 	vcpu = vcpu_create(vm, 1);
 	guest_enter_c(vcpu, guest_reads, 0);
@@ -176,7 +169,7 @@ static bool all_worked(const struct halter *halter, const struct registrar *regi
 SLOW_TEST(runstate, R4_replaced_while_it_is_written)
 {
 	struct registrar registrars[REGISTRARS];
-	const double end = now() + seconds();
+	const double end = now() + look_for(SECONDS);
 	struct slat_get_runstate get;
 	struct slat_runstate *area;
 	struct halter halter;
@@ -186,7 +179,7 @@ SLOW_TEST(runstate, R4_replaced_while_it_is_written)
 
 	if (slat_is_kvm())
 		SKIP(return, "KVM has no runstate areas");
-	watchdog_start((25 + seconds()) * time_scale());
+	watchdog_start(25 + SECONDS);
 	pins = pinned_pages();
 	vm = vm_create();
 	area = vm_ptr(vm, AREA_AT);

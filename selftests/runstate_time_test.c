@@ -25,7 +25,7 @@ FIXTURE_SETUP(time)
 {
 	if (slat_is_kvm())
 		SKIP_SETUP("KVM has no runstate areas");
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	self->vm = vm_create();
 	self->vcpu = vcpu_create(self->vm, 0);
 	ASSERT_EQ(0, vm_try_runstate_calls(self->vm, 1));

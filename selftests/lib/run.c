@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,41 @@
 #include <unistd.h>
 
 #include "guest_lib.h"
+
+/* --- how long things may take */
+
+unsigned int time_scale(void)
+{
+	const char *text = getenv("SLAT_TIME_SCALE");
+	int scale = text ? atoi(text) : 1;
+
+	return scale > 0 ? scale : 1;
+}
+
+/* 0: not set. */
+static unsigned int seconds_wanted(void)
+{
+	const char *text = getenv("SLAT_SECONDS");
+
+	return text ? atoi(text) : 0;
+}
+
+double look_for(double seconds)
+{
+	return seconds_wanted() ? seconds_wanted() : seconds;
+}
+
+unsigned long look_often(unsigned long rounds)
+{
+	return seconds_wanted() ? ULONG_MAX : rounds;
+}
+
+unsigned int time_limit(unsigned int seconds)
+{
+	return seconds * time_scale() + seconds_wanted();
+}
+
+/* --- the watchdog */
 
 static volatile sig_atomic_t watchdog_barks;
 static pid_t watchdog_owner;
@@ -39,7 +75,7 @@ void watchdog_start(unsigned int seconds)
 	watchdog_owner = getpid();
 	watchdog_barks = 0;
 	sigaction(SIGALRM, &action, NULL);
-	alarm(seconds);
+	alarm(time_limit(seconds));
 }
 
 static void watchdog_need(struct vcpu *vcpu)

@@ -11,7 +11,19 @@
 
 #define WATCHDOG_SECONDS	20
 
+/* It takes them for a time_limit(). */
 void watchdog_start(unsigned int seconds);
+
+/* By how much slower than usual the machine is ($SLAT_TIME_SCALE). */
+unsigned int time_scale(void);
+/*
+ * For tests that look for what happens rarely: how long, which is $SLAT_SECONDS if that is
+ * set; and how often at most, which is then without limit.
+ */
+double look_for(double seconds);
+unsigned long look_often(unsigned long rounds);
+/* For what takes at most so many seconds on a usual machine, but for look_for(). */
+unsigned int time_limit(unsigned int seconds);
 
 /* KVM_RUN once: 0 or -errno. */
 int vcpu_try_run(struct vcpu *vcpu);

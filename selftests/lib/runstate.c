@@ -79,7 +79,7 @@ bool vm_await_time(struct worker *worker, unsigned int state, uint64_t ns)
 {
 	struct vm *vm = worker->vcpu->vm;
 	const uint64_t first = vm_time_in(vm, 0, state);
-	const double end = now() + 10;
+	const double end = now() + 10 * time_scale();
 
 	while (vm_time_in(vm, 0, state) - first < ns) {
 		if (READ_ONCE(worker->ended) || now() > end)
@@ -93,7 +93,7 @@ bool vm_await_time(struct worker *worker, unsigned int state, uint64_t ns)
 
 long pinned_pages_await(long want)
 {
-	double end = now() + 8;
+	double end = now() + 8 * time_scale();
 	long pins;
 
 	while ((pins = pinned_pages()) != want && now() < end)

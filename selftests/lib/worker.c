@@ -284,7 +284,7 @@ bool mix_check(const struct mix *mix, const void *memory)
 void play_create(struct play *play, void *mem, size_t size, uint32_t flags)
 {
 	REQUIRE(size <= VM_PLAY_SIZE, "too large");
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	play->vm = vm_create();
 	play->vcpu = vcpu_create(play->vm, 0);
 	play->mem = mem ? mem : mem_alloc(size);
@@ -324,14 +324,6 @@ bool play_end(struct play *play)
 }
 
 /* --- limits */
-
-unsigned int time_scale(void)
-{
-	const char *text = getenv("SLAT_TIME_SCALE");
-	int scale = text ? atoi(text) : 1;
-
-	return scale > 0 ? scale : 1;
-}
 
 double now(void)
 {

@@ -129,8 +129,6 @@ bool play_end(struct play *play);
 
 /* --- limits */
 
-/* By how much slower than usual the machine is ($SLAT_TIME_SCALE). */
-unsigned int time_scale(void);
 /* A fixture of nothing, for TEST_F_TIMEOUT(): what takes long on slow machines. */
 #define SLOW_TESTS(name)						\
 FIXTURE(name) { int none; };						\
