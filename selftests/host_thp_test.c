@@ -71,6 +71,41 @@ SLOW_TEST(thp, collapsed_and_split)
 		SKIP(return, "no MADV_COLLAPSE");
 }
 
+#define KHUGEPAGED	"/sys/kernel/mm/transparent_hugepage/khugepaged/"
+
+static bool khugepaged_set(const char *sleep_ms, const char *pages)
+{
+	return !file_write(KHUGEPAGED "pages_to_scan", pages) &&
+	       !file_write(KHUGEPAGED "scan_sleep_millisecs", sleep_ms);
+}
+
+/* Collapsed by the kernel, in its own time, which the test machine leaves it none of. */
+SLOW_TEST(thp, collapsed_by_khugepaged)
+{
+	void *mem = mem_huge_area(HUGE);
+	unsigned int i, huge = 0;
+	struct play play;
+
+	small_pages(mem, HUGE);
+	play_mix(&play, mem, HUGE);
+	if (madvise(mem, HUGE, MADV_HUGEPAGE) || !khugepaged_set("0", "100000")) {
+		play_end(&play);
+		SKIP(return, "no transparent huge pages");
+	}
+	for_rounds (i, ROUNDS, 5) {
+		ASSERT_TRUE(worker_wait(&play.worker, &play.mix->rounds, 1));
+		/* It is the last that gets a CPU. */
+		usleep(50000);
+		huge += huge_kb(mem) > 0;
+		ASSERT_EQ(0, mprotect(mem + 5 * PAGE_SIZE, PAGE_SIZE, PROT_READ));
+		ASSERT_EQ(0, mprotect(mem + 5 * PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE));
+	}
+	khugepaged_set("4294967295", "1");
+	EXPECT_TRUE(play_end(&play));
+	if (!huge)
+		SKIP(return, "khugepaged had no time");
+}
+
 static void *map_huge_at(void *at)
 {
 	void *mem = mmap(at, HUGE, PROT_READ | PROT_WRITE,
