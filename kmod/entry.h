@@ -88,6 +88,7 @@ static inline unsigned int slat_index(u64 gfn, unsigned int level)
  * u64		fmt(carry_ad)(u64 entry, u64 from);	leaf with the A and D of another, too
  * u64		fmt(set_accessed)(u64 entry);		leaf or table with its A
  * u64		fmt(clear_accessed)(u64 entry);		without it
+ * u64		fmt(clear_dirty)(u64 entry);		leaf without its D
  *
  * can_map() is false for what the format cannot express: a frame that has more
  * bits than it, or is not the first of a leaf of the level; rights that it cannot

@@ -54,7 +54,7 @@
 	 * first vCPU.									\
 	 */										\
 	LOCK(VM, "vm->lock", MUTEX)							\
-	/* Changes of the slots and of pinned memory types, one at a time. */		\
+	/* Changes of the slots and of pinned memory types, reading dirty logs. */	\
 	LOCK(SLOTS, "vm->slots_lock", MUTEX)						\
 	/*										\
 	 * Whether CPUs are enabled.  Inside cpus_read_lock(), since the callbacks	\
@@ -78,7 +78,7 @@
 	 */										\
 	LOCK(MM, "mm", MM)								\
 	/*										\
-	 * The table lock: the nested tables, and the count of invalidations.		\
+	 * The table lock: the nested tables, dirty logs, the count of invalidations.	\
 	 * Nothing inside sleeps, allocates or touches user memory.			\
 	 */										\
 	LOCK(TABLE, "mmu->lock", RWLOCK)						\

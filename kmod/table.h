@@ -15,6 +15,7 @@
 #define SLAT_TABLE_H
 
 #include <linux/atomic.h>
+#include <linux/interval_tree.h>
 #include <linux/list.h>
 
 #include "cache.h"
@@ -56,6 +57,8 @@ struct slat_root {
  * @cut_gen:	counts the cuts, written by set_entry() alone, under @lock for
  *		write.  A CPU that runs the VM has flushed once its own record has
  *		caught up with it (design.md, "Concurrency and flushing")
+ * @logs:	of struct slat_dirty, by gfn; changed under @lock for write
+ * @nr_logs:	how many; likewise.  Who writes guest memory looks at it without
  * @inval_count: notifier invalidations under way, under @lock
  * @inval_seq:	counts those that ended; under @lock.  Faults read it without, to
  *		compare later: slat_mmu_retry()
@@ -70,6 +73,9 @@ struct slat_mmu {
 	unsigned int levels;
 	unsigned int leaf_levels;
 	u64 cut_gen;
+
+	struct rb_root_cached logs;
+	unsigned int nr_logs;
 
 	unsigned int inval_count;
 	unsigned long inval_seq;
@@ -166,6 +172,16 @@ struct slat_zap {
 };
 
 /**
+ * struct slat_harvest - a range to take the D bits of
+ * @last:	last gfn, inclusive; set back to that of the tree if it lies beyond
+ * @next:	first gfn still to do; moves on as the work proceeds
+ */
+struct slat_harvest {
+	u64 last;
+	u64 next;
+};
+
+/**
  * struct slat_leaf - what a tree says of a gfn
  * @pfn:	host frame of the gfn itself, also within a larger leaf
  * @level:	of the leaf; 0 when there is none
@@ -205,10 +221,16 @@ struct slat_leaf {
  *		Context: as @map.
  *		Return: how many were entered; -EAGAIN: lost a race, -ENOMEM and
  *		-EINVAL: as @map, and none was.
- * @zap:	Empty part of a range, moving A and D to the host pages.  A leaf that
- *		is only partly in the range goes as a whole: faults bring it back.
+ * @zap:	Empty part of a range, moving A and D to the host pages and D to the
+ *		dirty logs.  A leaf that is only partly in the range goes as a whole:
+ *		faults bring it back.
  *		Context: mmu->lock held for write.  Bounded work per call.
  *		Return: 0 when done, -EAGAIN when @zap->next says where to go on.
+ * @harvest:	Move the D bits of part of a range to the dirty logs and the host pages.
+ *		A leaf larger than 4K, which cannot tell one page from another, goes; if
+ *		it is dirty, all that it maps is.  Nobody may be told before a gather
+ *		was finished: until then CPUs may write without setting D again.
+ *		Context, return: as @zap.
  * @age:	Does a leaf that reaches into the range have its A bit?  With @clear
  *		it loses it; TLBs may go on without setting it again for a while.
  *		Context: mmu->lock held, read suffices.
@@ -221,6 +243,7 @@ struct slat_table_ops {
 	int (*map_run)(struct slat_mmu *mmu, struct slat_root *root, const struct slat_run *run);
 	int (*zap)(struct slat_mmu *mmu, struct slat_root *root, struct slat_zap *zap,
 		   struct slat_gather *gather);
+	int (*harvest)(struct slat_mmu *mmu, struct slat_root *root, struct slat_harvest *harvest);
 	bool (*age)(struct slat_mmu *mmu, struct slat_root *root, u64 first, u64 last, bool clear);
 	void (*read)(struct slat_root *root, u64 gfn, struct slat_leaf *leaf);
 };

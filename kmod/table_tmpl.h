@@ -3,22 +3,23 @@
  * The walker, compiled once per format: the including file defines fmt(name).
  *
  * Every change of an entry goes through set_entry(): it counts, moves accessed
- * and dirty bits to the host, and notes what has to be flushed, so that no caller
- * can forget.
+ * and dirty bits to the host and to dirty logs, and notes what has to be flushed, so
+ * that no caller can forget.
  */
 #include <linux/bug.h>
 #include <linux/errno.h>
 #include <linux/minmax.h>
 
+#include "dirty.h"
 #include "table.h"
 
 /*
- * Work of a zap before the lock is offered to others, so that nobody waits for longer
- * than 100,000 instructions: entries looked at, some 25 each.  To clear one, with
- * all that the host has to be told, costs as much as looking at ZAP_CLEAR.
+ * Work of a zap or harvest before the lock is offered to others, so that nobody waits for
+ * longer than 100,000 instructions: entries looked at, some 25 each.  To clear one or its
+ * D, with all that the host has to be told, costs as much as looking at CLEAR_COST.
  */
-#define ZAP_BATCH	3072
-#define ZAP_CLEAR	4
+#define BATCH		3072
+#define CLEAR_COST	4
 
 static_assert(SLAT_ENTRIES * sizeof(u64) == 4096);
 
@@ -61,14 +62,25 @@ static __always_inline bool is_allowed(u64 old, u64 new, unsigned int level)
 	       fmt(type)(old, level) == fmt(type)(new, level);
 }
 
-/* Does going from @old to @new take away something that a TLB may hold? */
+/* Is a leaf dirty that will not be any more?  The parts of a split one have its D. */
+static __always_inline bool is_cleaned(u64 old, u64 new, unsigned int level)
+{
+	return fmt(is_leaf)(old, level) && fmt(is_dirty)(old) && !fmt(is_table)(new, level) &&
+	       !(fmt(is_present)(new) && fmt(is_dirty)(new));
+}
+
+/*
+ * Does going from @old to @new take away something that a TLB may hold?  Where it holds
+ * a dirty leaf, the CPU writes without setting D again.
+ */
 static __always_inline bool is_cut(u64 old, u64 new, unsigned int level)
 {
 	if (!fmt(is_present)(old))
 		return false;
 	if (!fmt(is_present)(new))
 		return true;
-	return fmt(is_leaf)(old, level) && (fmt(rights)(old) & ~fmt(rights)(new));
+	return fmt(is_leaf)(old, level) && ((fmt(rights)(old) & ~fmt(rights)(new)) ||
+					    is_cleaned(old, new, level));
 }
 
 static __always_inline void account(struct slat_mmu *mmu, struct slat_table *table, u64 old,
@@ -84,6 +96,30 @@ static __always_inline void account(struct slat_mmu *mmu, struct slat_table *tab
 		atomic_long_add(leaf, &mmu->leaves[level - 1]);
 	if (present != leaf)
 		atomic_long_add(present - leaf, &mmu->tables);
+}
+
+static noinline void mark_leaf(struct slat_mmu *mmu, const struct slat_table *table,
+			       unsigned int i)
+{
+	const u64 gfn = table->base + ((u64)i << slat_span_lg2(table->level));
+
+	__slat_dirty_mark(mmu, gfn, gfn + slat_span(table->level) - 1);
+}
+
+/* What only the entry knew goes to the host's page and to the dirty logs. */
+static __always_inline void give_back(struct slat_mmu *mmu, struct slat_table *table,
+				      unsigned int i, u64 old, u64 new)
+{
+	const unsigned int level = table->level;
+	const bool is_gone = !fmt(is_present)(new), dirty = is_cleaned(old, new, level);
+
+	if (!fmt(is_leaf)(old, level) || !(is_gone || dirty))
+		return;
+	if (unlikely(dirty && mmu->nr_logs))
+		mark_leaf(mmu, table, i);
+	if (!(fmt(type)(old, level) & SLAT_MT_NO_PAGE))
+		slat_host_page_return(fmt(pfn)(old, level), is_gone && fmt(is_accessed)(old),
+				      dirty);
 }
 
 /*
@@ -104,11 +140,7 @@ static __always_inline int set_entry(struct slat_mmu *mmu, struct slat_table *ta
 		return -EAGAIN;
 
 	account(mmu, table, old, new);
-	/* The parts of a split leaf have its A and D. */
-	if (fmt(is_leaf)(old, level) && !fmt(is_present)(new) &&
-	    !(fmt(type)(old, level) & SLAT_MT_NO_PAGE))
-		slat_host_page_return(fmt(pfn)(old, level), fmt(is_accessed)(old),
-				      fmt(is_dirty)(old));
+	give_back(mmu, table, i, old, new);
 	if (is_cut(old, new, level)) {
 		slat_rwlock_assert_held_write(&mmu->lock);
 		/* After the entry: who sees the count also sees the cut. */
@@ -190,11 +222,22 @@ static bool lacks_rights(const struct slat_map *map, u64 entry)
 	return map->rights & ~fmt(rights)(entry);
 }
 
+/* Widen, never cut, and keep A and D, which live in the old entry alone. */
+static noinline int widen_leaf(struct slat_mmu *mmu, struct slat_table *table, unsigned int i,
+			       u64 old, const struct slat_map *map)
+{
+	const unsigned int level = table->level;
+	const u64 new = fmt(make_leaf)(fmt(pfn)(old, level), level,
+				       map->rights | fmt(rights)(old), map->type);
+
+	return set_entry(mmu, table, i, old, fmt(carry_ad)(new, old));
+}
+
 static int map_leaf(struct slat_mmu *mmu, struct slat_table *table, unsigned int i, u64 old,
 		    const struct slat_map *map)
 {
 	const unsigned int level = table->level;
-	u64 new = new_leaf(map, level);
+	const u64 new = new_leaf(map, level);
 
 	if (!fmt(is_present)(old))
 		return set_entry(mmu, table, i, old, new);
@@ -202,10 +245,7 @@ static int map_leaf(struct slat_mmu *mmu, struct slat_table *table, unsigned int
 		return -EAGAIN;
 	if (!lacks_rights(map, old))
 		return 0;	/* another vCPU was faster */
-	/* Widen, never cut, and keep A and D, which live in the old entry alone. */
-	new = fmt(make_leaf)(fmt(pfn)(new, level), level, map->rights | fmt(rights)(old),
-			     map->type);
-	return set_entry(mmu, table, i, old, fmt(carry_ad)(new, old));
+	return widen_leaf(mmu, table, i, old, map);
 }
 
 /* Does a leaf larger than wished settle it, if only by being in the way? */
@@ -315,7 +355,8 @@ static int table_map_run(struct slat_mmu *mmu, struct slat_root *root,
 
 /* Zapping */
 
-static void clear_leaf(struct slat_mmu *mmu, struct slat_table *table, unsigned int i, u64 old)
+static __always_inline void clear_leaf(struct slat_mmu *mmu, struct slat_table *table,
+				       unsigned int i, u64 old)
 {
 	/* The CPU may set A and D behind us, each once: this ends. */
 	while (set_entry(mmu, table, i, old, fmt(empty)()) == -EAGAIN)
@@ -354,12 +395,12 @@ static void zap_table(struct slat_mmu *mmu, struct slat_table *table, struct sla
 			if (!zap->prune || atomic_read(&child->live))
 				continue;
 			prune(mmu, table, i, gather);
-			*budget -= ZAP_CLEAR;
+			*budget -= CLEAR_COST;
 			continue;
 		}
 		if (fmt(is_leaf)(entry, level)) {
 			clear_leaf(mmu, table, i, entry);
-			*budget -= ZAP_CLEAR;
+			*budget -= CLEAR_COST;
 		}
 		zap->next = table->base + ((i + 1ULL) << slat_span_lg2(level));
 	}
@@ -368,13 +409,61 @@ static void zap_table(struct slat_mmu *mmu, struct slat_table *table, struct sla
 static int table_zap(struct slat_mmu *mmu, struct slat_root *root, struct slat_zap *zap,
 		     struct slat_gather *gather)
 {
-	int budget = ZAP_BATCH;
+	int budget = BATCH;
 
 	slat_rwlock_assert_held_write(&mmu->lock);
 	/* Where the tree ends there is nothing to empty. */
 	zap->last = min(zap->last, slat_mmu_last_gfn(mmu));
 	zap_table(mmu, root->table, zap, &budget, gather);
 	return zap->next <= zap->last ? -EAGAIN : 0;
+}
+
+/* Harvesting */
+
+/* Return: whether anything was done. */
+static bool clean_leaf(struct slat_mmu *mmu, struct slat_table *table, unsigned int i, u64 old)
+{
+	if (table->level > 1) {
+		clear_leaf(mmu, table, i, old);
+		return true;
+	}
+	if (!fmt(is_dirty)(old))
+		return false;
+	/* The CPU may set A behind us, once: this ends. */
+	while (set_entry(mmu, table, i, old, fmt(clear_dirty)(old)) == -EAGAIN)
+		old = READ_ONCE(table->entry[i]);
+	return true;
+}
+
+/* As zap_table(). */
+static void harvest_table(struct slat_mmu *mmu, struct slat_table *table,
+			  struct slat_harvest *harvest, int *budget)
+{
+	const unsigned int level = table->level;
+	unsigned int i = slat_index(harvest->next, level);
+
+	for (; i < SLAT_ENTRIES && harvest->next <= harvest->last && *budget > 0; i++, --*budget) {
+		const u64 entry = READ_ONCE(table->entry[i]);
+
+		if (fmt(is_table)(entry, level)) {
+			harvest_table(mmu, child_of(entry, level), harvest, budget);
+			continue;
+		}
+		if (fmt(is_leaf)(entry, level) && clean_leaf(mmu, table, i, entry))
+			*budget -= CLEAR_COST;
+		harvest->next = table->base + ((i + 1ULL) << slat_span_lg2(level));
+	}
+}
+
+static int table_harvest(struct slat_mmu *mmu, struct slat_root *root,
+			 struct slat_harvest *harvest)
+{
+	int budget = BATCH;
+
+	slat_rwlock_assert_held_write(&mmu->lock);
+	harvest->last = min(harvest->last, slat_mmu_last_gfn(mmu));
+	harvest_table(mmu, root->table, harvest, &budget);
+	return harvest->next <= harvest->last ? -EAGAIN : 0;
 }
 
 /* Looking */
@@ -453,6 +542,7 @@ const struct slat_table_ops fmt(table_ops) = {
 	.map = table_map,
 	.map_run = table_map_run,
 	.zap = table_zap,
+	.harvest = table_harvest,
 	.age = table_age,
 	.read = table_read,
 };

@@ -50,6 +50,21 @@ bool slat_view_age(struct slat_view *view, u64 first, u64 last, bool clear)
 	return young;
 }
 
+void slat_view_harvest(struct slat_view *view, u64 first, u64 last)
+{
+	struct slat_harvest harvest = { .last = last, .next = first };
+	struct slat_mmu *mmu = &view->vm->mmu;
+	int ret;
+
+	do {
+		slat_write_lock(&mmu->lock);
+		ret = mmu->ops->harvest(mmu, &view->root, &harvest);
+		slat_write_unlock(&mmu->lock);
+		slat_may_sleep();
+		cond_resched();
+	} while (ret == -EAGAIN);
+}
+
 void slat_view_read(struct slat_view *view, u64 gfn, struct slat_leaf *leaf)
 {
 	struct slat_mmu *mmu = &view->vm->mmu;

@@ -50,6 +50,16 @@ int slat_view_map_run(struct slat_view *view, const struct slat_run *run);
  */
 bool slat_view_age(struct slat_view *view, u64 first, u64 last, bool clear);
 
+/**
+ * slat_view_harvest() - move the D bits of a range to the dirty logs
+ *
+ * See slat_table_ops.harvest: a gather is to be finished, with no table lock held, before
+ * anybody is told what was found.
+ *
+ * Context: process, may sleep; takes mmu->lock for write, in bounded batches.
+ */
+void slat_view_harvest(struct slat_view *view, u64 first, u64 last);
+
 /** slat_view_read() - what the tables say of a gfn.  Context: takes mmu->lock for read. */
 void slat_view_read(struct slat_view *view, u64 gfn, struct slat_leaf *leaf);
 

@@ -262,6 +262,7 @@ static void mmu_init(struct slat_vm *vm, const struct slat_table_ops *ops)
 	/* Another format's tables are for looking at. */
 	mmu->leaf_levels = ops == slat_hw->table_ops ? slat_hw_leaf_levels : SLAT_LEAF_LEVELS;
 	mmu->cut_gen = 1;
+	mmu->logs = RB_ROOT_CACHED;
 }
 
 struct slat_vm *slat_vm_create(const struct slat_table_ops *ops)

@@ -120,4 +120,9 @@ static inline u64 ept_clear_accessed(u64 entry)
 	return entry & ~EPT_A;
 }
 
+static inline u64 ept_clear_dirty(u64 entry)
+{
+	return entry & ~EPT_D;
+}
+
 #endif

@@ -160,4 +160,9 @@ static inline u64 npt_clear_accessed(u64 entry)
 	return entry & ~NPT_A;
 }
 
+static inline u64 npt_clear_dirty(u64 entry)
+{
+	return entry & ~NPT_D;
+}
+
 #endif

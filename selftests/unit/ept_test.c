@@ -268,6 +268,8 @@ TEST(accessed_is_set_and_cleared_alone)
 	EXPECT_EQ(ALL_BITS, ept_set_accessed(ALL_BITS));
 	EXPECT_EQ(ALL_BITS & ~sdm_bit(SDM_ACCESSED), ept_clear_accessed(ALL_BITS));
 	EXPECT_EQ(0, ept_clear_accessed(0));
+	EXPECT_EQ(ALL_BITS & ~sdm_bit(SDM_DIRTY), ept_clear_dirty(ALL_BITS));
+	EXPECT_EQ(0, ept_clear_dirty(0));
 }
 
 TEST_HARNESS_MAIN

@@ -398,3 +398,21 @@ struct model_run model_unmap(struct model *model, uint64_t first, uint64_t last)
 	delete(model, at);
 	return run;
 }
+
+struct model_run model_harvest(struct model *model, uint64_t first, uint64_t last)
+{
+	unsigned int at = find(model, first);
+	struct model_run run;
+
+	while (at < model->nr_runs && model->run[at].level == 1 && !model->run[at].dirty)
+		at++;
+	if (at == model->nr_runs || model->run[at].gfn > last)
+		return (struct model_run) {};
+	at = trim(model, at, first, last);
+	run = model->run[at];
+	if (run.level > 1)
+		delete(model, at);
+	else
+		model->run[at].dirty = false;
+	return run;
+}

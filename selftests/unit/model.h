@@ -126,4 +126,10 @@ bool model_age(struct model *model, uint64_t first, uint64_t last, bool clear);
 /* Take the first leaves that reach into the range out of the model; nr 0: none. */
 struct model_run model_unmap(struct model *model, uint64_t first, uint64_t last);
 
+/*
+ * The first leaves in the range that a harvest does something to, as they were: of 4K and
+ * dirty, which they are not any more, or larger, which are gone.  nr 0: none.
+ */
+struct model_run model_harvest(struct model *model, uint64_t first, uint64_t last);
+
 #endif

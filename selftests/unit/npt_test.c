@@ -357,6 +357,8 @@ TEST(accessed_is_set_and_cleared_alone)
 	EXPECT_EQ(ALL_BITS, npt_set_accessed(ALL_BITS));
 	EXPECT_EQ(ALL_BITS & ~apm_bit(APM_A), npt_clear_accessed(ALL_BITS));
 	EXPECT_EQ(0, npt_clear_accessed(0));
+	EXPECT_EQ(ALL_BITS & ~apm_bit(APM_D), npt_clear_dirty(ALL_BITS));
+	EXPECT_EQ(0, npt_clear_dirty(0));
 }
 
 TEST_HARNESS_MAIN

@@ -98,6 +98,18 @@ static void on_return(u64 pfn, bool accessed, bool dirty)
 	tally(the_rig->returned, &the_rig->returned_sum, pfn, accessed, dirty);
 }
 
+/* What the log should get of a leaf, or gets. */
+static void tally_log(struct rig_sum *sum, u64 first, u64 last)
+{
+	sum->logged += scramble(first + scramble(last + 1));
+}
+
+static void on_mark(struct slat_mmu *mmu, u64 first, u64 last)
+{
+	CHECK(mmu == &the_rig->mmu && shim_lock_is_held_write(&mmu->lock));
+	tally_log(&the_rig->returned_sum, first, last);
+}
+
 struct rig *rig_new(const struct rig_format *format, unsigned int levels)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
@@ -105,11 +117,13 @@ struct rig *rig_new(const struct rig_format *format, unsigned int levels)
 	CHECK(rig && !the_rig);
 	the_rig = rig;
 	tables_on_return = on_return;
+	tables_on_mark = on_mark;
 	model_init(&rig->model, levels);
 	rwlock_init(&rig->mmu.lock);
 	rig->format = format;
 	slat_cache_init(&rig->cache, format->hw->empty);
 	rig->mmu.ops = format->ops;
+	rig->mmu.nr_logs = 1;
 	rig->mmu.levels = levels;
 	rig->root.table = slat_table_alloc(format->hw->empty);
 	rig->root.table->level = levels;
@@ -548,10 +562,25 @@ static unsigned int count(const struct slat_gather *gather)
 	return nr;
 }
 
+/* The host's pages get the bits of leaves, and the log of those that are dirty. */
+static void owe(struct rig *rig, const struct model_run *run, bool accessed)
+{
+	const unsigned int shift = 9 * (run->level - 1);
+	u64 n;
+
+	for (n = 0; n < run->nr; n++) {
+		const u64 gfn = run->gfn + (n << shift);
+
+		tally(rig->owed, &rig->owed_sum, run->frame + (n << shift), accessed, run->dirty);
+		if (run->dirty)
+			tally_log(&rig->owed_sum, gfn, gfn + (1ULL << shift) - 1);
+	}
+}
+
 /* Returns how many leaves there were. */
 static u64 unmap_range(struct rig *rig, u64 first, u64 last)
 {
-	u64 leaves = 0, n;
+	u64 leaves = 0;
 
 	for (;;) {
 		const struct model_run run = model_unmap(&rig->model, first, last);
@@ -559,9 +588,7 @@ static u64 unmap_range(struct rig *rig, u64 first, u64 last)
 		if (!run.nr)
 			return leaves;
 		leaves += run.nr;
-		for (n = 0; n < run.nr; n++)
-			tally(rig->owed, &rig->owed_sum,
-			      run.frame + (n << (9 * (run.level - 1))), run.accessed, run.dirty);
+		owe(rig, &run, run.accessed);
 	}
 }
 
@@ -639,5 +666,53 @@ unsigned int rig_zap(struct rig *rig, u64 first, u64 last, bool prune)
 	if (prune && !rig->between)
 		model_prune(&rig->model, first, last);
 	free_gathered(rig, &gather);
+	return batches;
+}
+
+/* Harvesting */
+
+/* Returns how many leaves were changed. */
+static u64 harvest_range(struct rig *rig, u64 first, u64 last)
+{
+	u64 leaves = 0;
+
+	for (;;) {
+		const struct model_run run = model_harvest(&rig->model, first, last);
+
+		if (!run.nr)
+			return leaves;
+		leaves += run.nr;
+		/* A stays with what stays. */
+		owe(rig, &run, run.accessed && run.level > 1);
+	}
+}
+
+static int harvest_batch(struct rig *rig, struct slat_harvest *harvest)
+{
+	const u64 cut_gen = rig->mmu.cut_gen, from = harvest->next;
+	const unsigned long reads = shim_reads;
+	u64 cut;
+	int ret;
+
+	write_lock(&rig->mmu.lock);
+	ret = rig->mmu.ops->harvest(&rig->mmu, &rig->root, harvest);
+	write_unlock(&rig->mmu.lock);
+
+	CHECK(rig->storm || shim_reads - reads <= RIG_ZAP_READS_MAX);
+	CHECK(!ret || (ret == -EAGAIN && harvest->next > from && harvest->next <= harvest->last));
+	cut = harvest_range(rig, from, ret ? harvest->next - 1 : harvest->last);
+	CHECK(cut <= RIG_ZAP_LEAVES_MAX);
+	CHECK(rig->mmu.cut_gen - cut_gen == cut);
+	return ret;
+}
+
+unsigned int rig_harvest(struct rig *rig, u64 first, u64 last)
+{
+	struct slat_harvest harvest = { .last = last, .next = first };
+	unsigned int batches = 1;
+
+	for (; harvest_batch(rig, &harvest) == -EAGAIN; batches++)
+		if (rig->between)
+			rig->between(rig);
 	return batches;
 }

@@ -13,8 +13,8 @@
 #define RIG_FRAMES	24
 
 /*
- * Entries that one call of zap may look at, and leaves that it may clear: at 25 and
- * 125 instructions each, about 100,000.
+ * Entries that one call of zap or harvest may look at, and leaves that it may clear: at 25
+ * and 125 instructions each, about 100,000.
  */
 #define RIG_ZAP_READS_MAX	4000
 #define RIG_ZAP_LEAVES_MAX	700
@@ -51,18 +51,19 @@ struct rig_tally {
 	unsigned int dirty;
 };
 
-/* Of all frames: sums of what their numbers are scrambled to. */
+/* Of all frames and leaves: sums of what their numbers are scrambled to. */
 struct rig_sum {
 	u64 accessed;
 	u64 dirty;
+	u64 logged;
 };
 
 /*
  * @returned:	A and D that the host's pages got, by frame of interest
  * @owed:	what they should have got
- * @returned_sum: by all frames
+ * @returned_sum: by all frames, and what the dirty logs got, by all leaves
  * @owed_sum:	and what they should have got
- * @between:	called between two batches of a zap, unless NULL
+ * @between:	called between two batches of a zap or harvest, unless NULL
  * @storm:	state of the random generator behind rig_storm(); 0: no interference
  */
 struct rig {
@@ -136,6 +137,9 @@ bool rig_age(struct rig *rig, u64 first, u64 last, bool clear);
 
 /* Returns the number of batches. */
 unsigned int rig_zap(struct rig *rig, u64 first, u64 last, bool prune);
+
+/* Returns the number of batches. */
+unsigned int rig_harvest(struct rig *rig, u64 first, u64 last);
 
 /* Compare every gfn of interest, and the counters. */
 void rig_check(struct rig *rig);

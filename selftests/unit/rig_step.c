@@ -134,6 +134,18 @@ static void step_between(struct rig *rig)
 		step_access(rig, word);
 }
 
+static void step_harvest(struct rig *rig, u64 word)
+{
+	const u64 a = rig->model.page[take_index(rig, &word)].gfn;
+	const u64 b = rig->model.page[take_index(rig, &word)].gfn;
+	const bool one = take(&word, 1);
+
+	rig->between = take(&word, 2) ? NULL : step_between;
+	rig->between_word = word;
+	rig_harvest(rig, one || a < b ? a : b, one || a > b ? a : b);
+	rig->between = NULL;
+}
+
 static void zap(struct rig *rig, u64 first, u64 last, u64 word)
 {
 	const bool prune = take(&word, 1);
@@ -213,8 +225,11 @@ void rig_step(struct rig *rig, u64 word)
 	case 7:
 		step_age(rig, word);
 		break;
-	case 8 ... 12:
+	case 8 ... 11:
 		step_access(rig, word);
+		break;
+	case 12:
+		step_harvest(rig, word);
 		break;
 	default:
 		step_zap(rig, word);

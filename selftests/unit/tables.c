@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dirty.h"
 #include "tables.h"
 
 #define PAGE	4096
@@ -35,6 +36,7 @@ static_assert(sizeof(struct page_pair) == 2 * PAGE);
 
 long tables_left = -1;
 void (*tables_on_return)(u64 pfn, bool accessed, bool dirty);
+void (*tables_on_mark)(struct slat_mmu *mmu, u64 first, u64 last);
 
 static long live;
 
@@ -104,6 +106,12 @@ void slat_host_page_return(u64 pfn, bool accessed, bool dirty)
 {
 	if (tables_on_return)
 		tables_on_return(pfn, accessed, dirty);
+}
+
+void __slat_dirty_mark(struct slat_mmu *mmu, u64 first, u64 last)
+{
+	if (tables_on_mark)
+		tables_on_mark(mmu, first, last);
 }
 
 void slat_cache_init(struct slat_cache *cache, u64 empty)

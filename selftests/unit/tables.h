@@ -21,4 +21,7 @@ extern long tables_left;
 /* Where slat_host_page_return() goes; NULL: nowhere. */
 extern void (*tables_on_return)(u64 pfn, bool accessed, bool dirty);
 
+/* Where __slat_dirty_mark() goes; NULL: nowhere. */
+extern void (*tables_on_mark)(struct slat_mmu *mmu, u64 first, u64 last);
+
 #endif
