@@ -59,6 +59,8 @@ static int write_once(struct slat_vcpu *vcpu, u64 gpa, const void *data, unsigne
 	if (!err) {
 		if (slat_copy_to_user(host + offset_in_page(gpa), data, len))
 			err = -EFAULT;
+		/* Some of it may have been written. */
+		slat_vcpu_mark(vcpu, gpa >> PAGE_SHIFT);
 		slat_vcpu_unmap(vcpu);
 	}
 	slat_srcu_read_unlock(&vcpu->vm->slots_srcu, idx);

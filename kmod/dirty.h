@@ -4,7 +4,8 @@
  *
  * What the CPU writes is in the D bits of the leaves until a harvest moves it to the
  * slot's bitmap, or a leaf goes.  All others that write guest memory mark what they have
- * written, afterwards.
+ * written, afterwards.  Whoever holds a guard for long, to write, may do so at any time:
+ * its frames are dirty in every harvest.
  *
  * Bits are set and taken by gfn under mmu->lock, not through a snapshot of the slots.
  * So it does not matter how old the snapshot is by which a writer came, and a bitmap that

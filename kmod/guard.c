@@ -7,6 +7,7 @@
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 
+#include "dirty.h"
 #include "guard.h"
 #include "host.h"
 #include "pfnmap.h"
@@ -195,10 +196,19 @@ int slat_gfn_map(struct slat_vm *vm, u64 gfn, unsigned int access, const char *o
 	return 0;
 }
 
+static void mark(const struct slat_guard *guard)
+{
+	/* Of slat_dirty_mark(): what was written comes before. */
+	smp_mb();
+	slat_dirty_mark(&guard->vm->mmu, guard->node.start, guard->node.last);
+}
+
 void slat_gfn_unmap(struct slat_guard *guard, bool wrote)
 {
 	if (WARN_ON_ONCE(!guard->vm))
 		return;
+	if (wrote)
+		mark(guard);
 	if (wants_pin(guard->access))
 		unpin_user_pages_dirty_lock(&guard->page, 1, wrote);
 	else
@@ -259,8 +269,31 @@ int slat_gfn_map_range(struct slat_vm *vm, u64 gfn, unsigned long nr, unsigned i
 
 void slat_gfn_unmap_range(struct slat_guard *guard, struct page **pages, bool wrote)
 {
+	if (wrote)
+		mark(guard);
 	put_pages(pages, guard->node.last - guard->node.start + 1, wrote);
 	leave(guard);
+}
+
+/* The dirty log */
+
+static bool writes_any_time(const struct slat_guard *guard)
+{
+	return (guard->access & SLAT_GUARD_LONG) && (guard->access & SLAT_W);
+}
+
+void slat_guards_mark(struct slat_vm *vm, u64 first, u64 last)
+{
+	struct slat_guards *guards = &vm->guards;
+	struct interval_tree_node *node;
+
+	slat_spin_lock(&guards->lock);
+	for (node = interval_tree_iter_first(&guards->held, first, last); node;
+	     node = interval_tree_iter_next(node, first, last))
+		if (writes_any_time(container_of(node, struct slat_guard, node)))
+			__slat_dirty_mark(&vm->mmu, max_t(u64, first, node->start),
+					  min_t(u64, last, node->last));
+	slat_spin_unlock(&guards->lock);
 }
 
 /* Guards of vCPUs */

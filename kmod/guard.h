@@ -129,7 +129,7 @@ int slat_gfn_map(struct slat_vm *vm, u64 gfn, unsigned int access, const char *o
 
 /**
  * slat_gfn_unmap() - the reverse
- * @wrote:	it was written to: marks it dirty
+ * @wrote:	it was written to: marks it dirty, to the host and in the dirty log
  *
  * Context: process, in whichever mm; may sleep.
  */
@@ -167,6 +167,13 @@ static __always_inline bool slat_guards_must_yield(struct slat_guards *guards, u
 {
 	return unlikely(smp_load_acquire(&guards->nr_claims)) && slat_guards_yield(guards, frame);
 }
+
+/**
+ * slat_guards_mark() - mark in the dirty logs what is guarded for long, to write
+ *
+ * Context: mmu->lock held, read suffices.
+ */
+void slat_guards_mark(struct slat_vm *vm, u64 first, u64 last);
 
 /* As many as a walk of page tables takes. */
 #define SLAT_VCPU_GUARDS	5

@@ -82,6 +82,12 @@ static u64 root_table(const struct walk *walk)
 	}
 }
 
+/* The table that the walk found the entry of a level in. */
+static u64 table_of(const struct walk *walk, unsigned int level)
+{
+	return level == walk->levels ? root_table(walk) : walk->entry[level] & ENTRY_ADDRESS;
+}
+
 static u64 entry_address(const struct walk *walk, u64 table)
 {
 	unsigned int size = entry_size(walk);
@@ -273,6 +279,8 @@ static int set_bits(struct walk *walk, unsigned int level, u64 bits)
 	if (walk->entry[level - 1] == new || !walk->host[level - 1])
 		return 0;
 	err = exchange_entry(walk, level - 1, new);
+	if (!err)
+		slat_vcpu_mark(walk->vcpu, table_of(walk, level) >> PAGE_SHIFT);
 	return err > 0 ? -EAGAIN : err;
 }
 

@@ -7,6 +7,7 @@
 
 #include "compat.h"
 #include "debug.h"
+#include "dirty.h"
 #include "emulate.h"
 #include "fault.h"
 #include "guard.h"
@@ -304,6 +305,12 @@ static __always_inline void slat_vcpu_unmap(struct slat_vcpu *vcpu)
 		return;
 	/* What was done under the guard comes before. */
 	smp_store_release(&own->frame[--own->nr], 0);
+}
+
+/** slat_vcpu_mark() - the emulation has written to a frame that it has mapped. */
+static __always_inline void slat_vcpu_mark(struct slat_vcpu *vcpu, u64 gfn)
+{
+	slat_dirty_mark(&vcpu->vm->mmu, gfn, gfn);
 }
 
 /** slat_vcpu_unmap_all() - likewise for all that is mapped. */

@@ -39,6 +39,7 @@ FIXTURE(paging)
 	struct slat_vm vm;
 	struct slat_vcpu vcpu;
 	u8 tables[NR_TABLES * PAGE_SIZE];
+	u8 before[NR_TABLES * PAGE_SIZE];
 	u8 want[NR_TABLES * PAGE_SIZE];
 };
 
@@ -291,6 +292,24 @@ static bool agrees(const struct sample *s, const struct slat_vcpu *vcpu, bool tr
 	       vcpu->events.exception.error == s->error && vcpu->cr2 == s->linear;
 }
 
+/* D4: tables that were written are in the dirty log, and no others. */
+static bool marks_agree(const u8 *before, const u8 *after)
+{
+	unsigned int table, i;
+
+	for (table = 0; table < NR_TABLES; table++) {
+		const bool changed = memcmp(before + table * PAGE_SIZE, after + table * PAGE_SIZE,
+					    PAGE_SIZE);
+		bool marked = false;
+
+		for (i = 0; i < shim_nr_marked; i++)
+			marked |= shim_marked[i] == TABLES / PAGE_SIZE + table;
+		if (marked != changed)
+			return false;
+	}
+	return shim_nr_marked <= NR_TABLES;
+}
+
 TEST_F(paging, as_the_model)
 {
 	struct slat_vcpu *vcpu = &self->vcpu;
@@ -304,6 +323,7 @@ TEST_F(paging, as_the_model)
 		tries = coin();
 		make_sample(&s, self->tables);
 		memcpy(self->want, self->tables, sizeof(self->want));
+		memcpy(self->before, self->tables, sizeof(self->before));
 		mark_used(&s, self->want);
 
 		self->vm.slot[0].flags = s.rom ? KVM_MEM_READONLY : 0;
@@ -314,6 +334,7 @@ TEST_F(paging, as_the_model)
 		vcpu->rflags = s.ac ? X86_EFLAGS_AC : 0;
 		shim_lost_races = shim_one_in(4) ? shim_random() % 8 : 0;
 		shim_claims = shim_one_in(4) ? shim_random() % 8 : 0;
+		shim_nr_marked = 0;
 		/* outside 64-bit mode the upper half does not count */
 		gpa = s.mode.cs_l ? 0 : shim_random() << 32;
 		ret = (tries ? slat_translate_try : slat_translate)(vcpu, s.linear | gpa, s.access, &gpa);
@@ -324,6 +345,7 @@ TEST_F(paging, as_the_model)
 			       vcpu->events.exception.error, s.error);
 		}
 		ASSERT_EQ(0, memcmp(self->want, self->tables, sizeof(self->want)));
+		ASSERT_TRUE(marks_agree(self->before, self->tables));
 		ASSERT_EQ(0, self->vm.slots_srcu);
 		ASSERT_EQ(0, vcpu->nr_guards);
 		faults += s.fault;

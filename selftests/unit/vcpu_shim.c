@@ -48,6 +48,15 @@ int slat_vcpu_map(struct slat_vcpu *vcpu, u64 gfn, unsigned int access, void **h
 	return 0;
 }
 
+u64 shim_marked[16];
+unsigned int shim_nr_marked;
+
+void slat_vcpu_mark(struct slat_vcpu *vcpu, u64 gfn)
+{
+	assert(vcpu->vm->slots_srcu && vcpu->nr_guards);
+	shim_marked[shim_nr_marked++ % 16] = gfn;
+}
+
 void slat_vcpu_unmap(struct slat_vcpu *vcpu)
 {
 	assert(vcpu->nr_guards);

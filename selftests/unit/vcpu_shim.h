@@ -108,6 +108,11 @@ void slat_vcpu_unmap(struct slat_vcpu *vcpu);
 void slat_vcpu_unmap_all(struct slat_vcpu *vcpu);
 #define SLAT_VCPU_GUARDS	5
 
+/* Frames that were marked in the dirty log, in this order. */
+extern u64 shim_marked[16];
+extern unsigned int shim_nr_marked;
+void slat_vcpu_mark(struct slat_vcpu *vcpu, u64 gfn);
+
 static inline bool slat_claim_retry(struct slat_vm *vm, int *err)
 {
 	if (*err != -EAGAIN)
