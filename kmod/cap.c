@@ -12,6 +12,8 @@
 #include "state.h"
 #include "vcpu.h"
 
+#define MANUAL_DIRTY_LOG	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
+
 #define EXIT_REASONS	(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
 			 KVM_MSR_EXIT_REASON_FILTER)
 
@@ -72,6 +74,8 @@ int slat_cap_check(unsigned long cap)
 	switch (cap) {
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return SLAT_DEBUG_CONTROL;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return MANUAL_DIRTY_LOG;
 	case KVM_CAP_EXIT_HYPERCALL:
 		return SLAT_HYPERCALL_EXITS;
 	case KVM_CAP_DISABLE_QUIRKS2:
@@ -115,6 +119,20 @@ static int set_max_vcpu_id(struct slat_vm *vm, u64 max)
 	return ret;
 }
 
+static int set_dirty_manual(struct slat_vm *vm, u64 flags)
+{
+	/* How a log begins has a meaning with the protocol only. */
+	const u64 allowed = flags & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE ?
+			    MANUAL_DIRTY_LOG : 0;
+
+	if (flags & ~allowed)
+		return -EINVAL;
+	slat_mutex_lock(&vm->slots_lock);
+	vm->dirty_manual = flags;
+	slat_mutex_unlock(&vm->slots_lock);
+	return 0;
+}
+
 int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->flags)
@@ -142,6 +160,8 @@ int slat_cap_enable_vm(struct slat_vm *vm, const struct kvm_enable_cap *cap)
 			return -EINVAL;
 		WRITE_ONCE(vm->runstate_calls, cap->args[0]);
 		return 0;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return set_dirty_manual(vm, cap->args[0]);
 	case KVM_CAP_MAX_VCPU_ID:
 		return set_max_vcpu_id(vm, cap->args[0]);
 	case KVM_CAP_EXCEPTION_PAYLOAD:

@@ -16,15 +16,32 @@
 
 #include "table.h"
 
+struct kvm_clear_dirty_log;
+struct kvm_dirty_log;
+struct slat_vm;
+
 /**
  * struct slat_dirty - the dirty log of a slot
  * @node:	in mmu->logs: first and last gfn
  * @bitmap:	a bit for each page, under mmu->lock; NULL: the slot does not log
+ * @taken:	as large: bits on their way from or to the VMM, under vm->slots_lock
  */
 struct slat_dirty {
 	struct interval_tree_node node;
 	unsigned long *bitmap;
+	unsigned long *taken;
 };
+
+/**
+ * slat_dirty_alloc() - make room for a log
+ * @all:	to begin with, all pages are dirty
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int slat_dirty_alloc(struct slat_dirty *log, u64 npages, bool all);
+
+/** slat_dirty_free() - the reverse, for what is not in use or was never allocated. */
+void slat_dirty_free(struct slat_dirty *log);
 
 /**
  * slat_dirty_attach() - from here on writes to a slot are logged
@@ -62,5 +79,18 @@ static __always_inline void slat_dirty_mark(struct slat_mmu *mmu, u64 first, u64
 	if (unlikely(READ_ONCE(mmu->nr_logs)))
 		slat_dirty_mark_slow(mmu, first, last);
 }
+
+/**
+ * slat_dirty_get() - KVM_GET_DIRTY_LOG
+ *
+ * After an error nothing is lost: the next call reports it.
+ *
+ * Context: process, in the VM's mm; takes vm->slots_lock.
+ * Return: 0; -EINVAL, -ENOENT, -EFAULT (uapi/linux/slat.h says which when).
+ */
+int slat_dirty_get(struct slat_vm *vm, const struct kvm_dirty_log *args);
+
+/** slat_dirty_clear() - KVM_CLEAR_DIRTY_LOG.  Context, return: as slat_dirty_get(). */
+int slat_dirty_clear(struct slat_vm *vm, const struct kvm_clear_dirty_log *args);
 
 #endif

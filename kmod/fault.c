@@ -66,8 +66,7 @@ static unsigned int one_type(const struct step *step, unsigned int level)
 
 static unsigned int leaf_level(const struct step *step)
 {
-	unsigned int level = min(step->vcpu->filler.host.level,
-				 step->vcpu->vm->mmu.leaf_levels);
+	unsigned int level = min(step->vcpu->filler.host.level, step->slot->leaf_levels);
 
 	while (level > 1 && !fits(step->slot, step->gfn, level))
 		level--;
@@ -154,6 +153,19 @@ static void take_page(struct step *step, const struct slat_host_page *page)
 	step->pfnmap = page->page ? NULL : &page->pfnmap;
 }
 
+/* The others of a large page of the host's, where leaves are to be small. */
+static void spread(const struct step *step)
+{
+	struct slat_host_run *host = &step->vcpu->filler.host;
+	const u64 offset = host->pfn[0] & (slat_span(host->level) - 1);
+	const unsigned int nr = min_t(u64, step->max, slat_span(host->level) - offset);
+
+	for (; host->nr < nr; host->nr++) {
+		host->pfn[host->nr] = host->pfn[0] + host->nr;
+		host->rights[host->nr] = host->rights[0];
+	}
+}
+
 /*
  * @page: got after the invalidations were counted to @seq, or NULL
  * Return: -ENOENT: one has to be got.
@@ -165,7 +177,7 @@ static int map_pages(struct step *step, const struct slat_host_page *page, unsig
 	int ret = -EAGAIN;
 
 	slat_read_lock(&mmu->lock);
-	if (step->slot->going)
+	if (step->slot->state != SLAT_SLOT_LIVE)
 		goto unlock;
 	if (slat_host_look(vm->mm, slat_slot_hva(step->slot, step->gfn), step->max, step->access,
 			   &step->vcpu->filler.host)) {
@@ -178,6 +190,8 @@ static int map_pages(struct step *step, const struct slat_host_page *page, unsig
 		goto unlock;
 	}
 	step->level = leaf_level(step);
+	if (step->level == 1 && step->vcpu->filler.host.level > 1)
+		spread(step);
 	if (is_stale(step, seq))
 		goto unlock;
 	ret = map_first(step);
@@ -275,7 +289,7 @@ static int fault_slot(struct slat_vcpu *vcpu, const struct slat_slot *slot, u64 
 
 	switch (ret) {
 	case -EAGAIN:
-		/* Also while the slot goes, or the page is being changed. */
+		/* Also while the slot changes, or the page does. */
 		vcpu->stats.retries++;
 		return SLAT_FAULT_DONE;
 	case -EHWPOISON:
@@ -338,7 +352,7 @@ static s64 prefault_slot(struct slat_vcpu *vcpu, const struct slat_slot *slot, u
 	if (!ret)
 		return pages_done(&step);
 	/* Whoever deletes the slot waits for us, so not for long. */
-	return ret == -EAGAIN && !READ_ONCE(slot->going) ? 0 : ret;
+	return ret == -EAGAIN && READ_ONCE(slot->state) != SLAT_SLOT_GOING ? 0 : ret;
 }
 
 /* The slots may change in between. */

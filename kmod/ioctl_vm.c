@@ -4,6 +4,7 @@
 #include <linux/minmax.h>
 
 #include "cap.h"
+#include "dirty.h"
 #include "ioevent.h"
 #include "ioctl.h"
 #include "user.h"
@@ -79,6 +80,21 @@ static long set_ioevent(struct slat_vm *vm, const void __user *user)
 	return slat_copy_from_user(&args, user, sizeof(args)) ? -EFAULT : slat_ioevent_set(vm, &args);
 }
 
+static long get_dirty_log(struct slat_vm *vm, const void __user *user)
+{
+	struct kvm_dirty_log args;
+
+	return slat_copy_from_user(&args, user, sizeof(args)) ? -EFAULT : slat_dirty_get(vm, &args);
+}
+
+static long clear_dirty_log(struct slat_vm *vm, const void __user *user)
+{
+	struct kvm_clear_dirty_log args;
+
+	return slat_copy_from_user(&args, user, sizeof(args)) ? -EFAULT :
+								slat_dirty_clear(vm, &args);
+}
+
 long slat_ioctl_vm(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
@@ -88,6 +104,10 @@ long slat_ioctl_vm(struct slat_vm *vm, unsigned int cmd, unsigned long arg)
 		return enable_cap(vm, user);
 	case KVM_X86_SET_MSR_FILTER:
 		return slat_ioctl_msr_filter(vm, user);
+	case KVM_GET_DIRTY_LOG:
+		return get_dirty_log(vm, user);
+	case KVM_CLEAR_DIRTY_LOG:
+		return clear_dirty_log(vm, user);
 	case KVM_IOEVENTFD:
 		return set_ioevent(vm, user);
 	case KVM_SET_TSS_ADDR:

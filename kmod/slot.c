@@ -6,6 +6,7 @@
 #include <linux/sort.h>
 #include <asm/cpufeature.h>
 
+#include "compat.h"
 #include "hw.h"
 #include "slot.h"
 #include "vm.h"
@@ -54,8 +55,9 @@ struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn)
 	return gfn - slot->gfn < slot->npages ? slot : search(slots, gfn);
 }
 
-static struct slat_slot *find_id(struct slat_slots *slots, u32 id)
+struct slat_slot *slat_slot_find_id(struct slat_vm *vm, u32 id)
 {
+	const struct slat_slots *slots = slots_locked(vm);
 	unsigned int i;
 
 	for (i = 0; i < slots->nr; i++)
@@ -76,7 +78,7 @@ static int check_region(const struct kvm_userspace_memory_region *region)
 	const u64 limit = slat_gpa_limit();
 	const u64 size = region->memory_size;
 
-	if (region->flags & ~KVM_MEM_READONLY)
+	if (region->flags & ~(KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES))
 		return -EINVAL;
 	/* The upper half is KVM's address space id, and there is only one. */
 	if (region->slot >= SLAT_SLOTS_MAX)
@@ -84,7 +86,8 @@ static int check_region(const struct kvm_userspace_memory_region *region)
 	if (!PAGE_ALIGNED(size) || !PAGE_ALIGNED(region->guest_phys_addr) ||
 	    !PAGE_ALIGNED(region->userspace_addr))
 		return -EINVAL;
-	if (size > limit || region->guest_phys_addr > limit - size)
+	if (size > limit || region->guest_phys_addr > limit - size ||
+	    size >> PAGE_SHIFT > KVM_MEM_MAX_NR_PAGES)
 		return -EINVAL;
 	if (region->userspace_addr != untagged_addr(region->userspace_addr) ||
 	    !access_ok((void __user *)(unsigned long)region->userspace_addr, size))
@@ -107,10 +110,32 @@ static int decide(struct slot_change *change, const struct kvm_userspace_memory_
 	/* A read-only slot stays one: KVM's rule. */
 	if ((old->flags ^ region->flags) & KVM_MEM_READONLY)
 		return -EINVAL;
-	return old->gfn == gfn;
+	return old->gfn == gfn && old->flags == region->flags;
 }
 
-static struct slat_slot *alloc_slot(const struct kvm_userspace_memory_region *region)
+static bool logs(const struct slat_slot *slot)
+{
+	return slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
+
+static bool starts_dirty(const struct slat_vm *vm)
+{
+	return vm->dirty_manual & KVM_DIRTY_LOG_INITIALLY_SET;
+}
+
+/* A slot that moves takes its log along. */
+static int make_log(struct slat_vm *vm, struct slat_slot *slot, const struct slat_slot *old)
+{
+	if (!logs(slot))
+		return 0;
+	if (!old || !logs(old))
+		return slat_dirty_alloc(&slot->log, slot->npages, starts_dirty(vm));
+	slot->log = (struct slat_dirty) { .bitmap = old->log.bitmap, .taken = old->log.taken };
+	return 0;
+}
+
+static struct slat_slot *alloc_slot(struct slat_vm *vm, const struct slat_slot *old,
+				    const struct kvm_userspace_memory_region *region)
 {
 	struct slat_slot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
 
@@ -121,7 +146,20 @@ static struct slat_slot *alloc_slot(const struct kvm_userspace_memory_region *re
 	slot->hva = region->userspace_addr;
 	slot->id = region->slot;
 	slot->flags = region->flags;
-	return slot;
+	/* A larger leaf's D would not tell one page from another. */
+	slot->leaf_levels = logs(slot) ? 1 : vm->mmu.leaf_levels;
+	if (!make_log(vm, slot, old))
+		return slot;
+	kfree(slot);
+	return NULL;
+}
+
+/* @other: which may have the same log, or NULL */
+static void free_slot(struct slat_slot *slot, const struct slat_slot *other)
+{
+	if (!other || other->log.bitmap != slot->log.bitmap)
+		slat_dirty_free(&slot->log);
+	kfree(slot);
 }
 
 static bool overlaps(const struct slat_slot *a, const struct slat_slot *b)
@@ -207,6 +245,13 @@ static struct slat_slots *next_slots(struct slat_slots *slots, const struct slot
 	return next;
 }
 
+static void set_state(struct slat_vm *vm, struct slat_slot *slot, enum slat_slot_state state)
+{
+	slat_write_lock(&vm->mmu.lock);
+	WRITE_ONCE(slot->state, state);
+	slat_write_unlock(&vm->mmu.lock);
+}
+
 /*
  * Empty the nested tables behind a slot.  It stays in the snapshot meanwhile: the
  * host may take its pages back at any moment, and its notifier must find the
@@ -216,12 +261,36 @@ static void retire(struct slat_vm *vm, struct slat_slot *slot)
 {
 	struct slat_gather gather;
 
-	slat_write_lock(&vm->mmu.lock);
-	WRITE_ONCE(slot->going, true);
-	slat_write_unlock(&vm->mmu.lock);
-
+	set_state(vm, slot, SLAT_SLOT_GOING);
 	slat_gather_init(&gather, &vm->mmu);
 	slat_view_zap(&vm->base, slot->gfn, slat_slot_last(slot), true, true, &gather);
+	slat_gather_finish(vm, &gather);
+}
+
+/*
+ * A slot begins to log: what is dirty by now does not count, and all leaves become small.
+ * With all pages said to be dirty, both can wait until the VMM clears them.
+ */
+static void start_log(struct slat_vm *vm, struct slat_slot *slot)
+{
+	if (!starts_dirty(vm))
+		slat_view_harvest(&vm->base, slot->gfn, slat_slot_last(slot));
+	slat_dirty_attach(&vm->mmu, &slot->log, slot->gfn, slot->npages);
+}
+
+/* The snapshot has @new in place of @old, which is the same but for its log. */
+static void relog(struct slat_vm *vm, struct slat_slot *old, struct slat_slot *new)
+{
+	struct slat_gather gather;
+
+	/* Faults that came with the old snapshot would map as that wants it. */
+	set_state(vm, old, SLAT_SLOT_REPLACED);
+	slat_gather_init(&gather, &vm->mmu);
+	if (logs(new))
+		start_log(vm, new);
+	else
+		/* With the tables: large leaves come back by faults, as far as there are. */
+		slat_view_zap(&vm->base, new->gfn, slat_slot_last(new), true, true, &gather);
 	slat_gather_finish(vm, &gather);
 }
 
@@ -229,14 +298,25 @@ static void retire(struct slat_vm *vm, struct slat_slot *slot)
 static void commit(struct slat_vm *vm, const struct slot_change *change, struct slat_slots *next)
 {
 	struct slat_slots *prev = slots_locked(vm);
+	struct slat_slot *old = change->old, *new = change->new;
+	const bool stays = old && new && old->gfn == new->gfn;
 
-	if (change->old)
-		retire(vm, change->old);
+	if (old && !stays)
+		retire(vm, old);
+	/* Of a slot that moves, both logs are there until nobody uses the old one. */
+	if (new && logs(new) && !stays)
+		slat_dirty_attach(&vm->mmu, &new->log, new->gfn, new->npages);
 	rcu_assign_pointer(vm->slots, next);
+	if (stays)
+		relog(vm, old, new);
 	/* Also waits for kernel accesses to the old slot's memory. */
 	slat_srcu_synchronize(&vm->slots_srcu);
 	kvfree(prev);
-	kfree(change->old);
+	if (!old)
+		return;
+	if (logs(old))
+		slat_dirty_detach(&vm->mmu, &old->log);
+	free_slot(old, new);
 }
 
 int slat_slot_set(struct slat_vm *vm, const struct kvm_userspace_memory_region *region)
@@ -249,12 +329,12 @@ int slat_slot_set(struct slat_vm *vm, const struct kvm_userspace_memory_region *
 		return ret;
 
 	slat_mutex_lock(&vm->slots_lock);
-	change.old = find_id(slots_locked(vm), region->slot);
+	change.old = slat_slot_find_id(vm, region->slot);
 	ret = decide(&change, region);
 	if (ret)
 		goto unlock;
 	if (region->memory_size) {
-		change.new = alloc_slot(region);
+		change.new = alloc_slot(vm, change.old, region);
 		if (!change.new) {
 			ret = -ENOMEM;
 			goto unlock;
@@ -263,7 +343,8 @@ int slat_slot_set(struct slat_vm *vm, const struct kvm_userspace_memory_region *
 	next = next_slots(slots_locked(vm), &change);
 	if (IS_ERR(next)) {
 		ret = PTR_ERR(next);
-		kfree(change.new);
+		if (change.new)
+			free_slot(change.new, change.old);
 		goto unlock;
 	}
 	commit(vm, &change, next);
@@ -295,7 +376,7 @@ void slat_slots_destroy(struct slat_vm *vm)
 	unsigned int i;
 
 	for (i = 0; i < slots->nr; i++)
-		kfree(slots->slot[i]);
+		free_slot(slots->slot[i], NULL);
 	kvfree(slots);
 	slat_srcu_destroy(&vm->slots_srcu);
 }

@@ -13,19 +13,29 @@
 #include <linux/mm.h>
 #include <linux/types.h>
 
+#include "dirty.h"
+
 struct slat_vm;
 
 #define SLAT_SLOTS_MAX	4096
 
+/* May anything be mapped through a slot? */
+enum slat_slot_state {
+	SLAT_SLOT_LIVE,
+	SLAT_SLOT_GOING,	/* no: it is being deleted or moved */
+	SLAT_SLOT_REPLACED,	/* no: the next snapshot has it with other flags */
+};
+
 /**
- * struct slat_slot - one memslot; only @going changes once it is published
+ * struct slat_slot - one memslot; only @state and @log change once it is published
  * @gfn:	first guest frame
  * @npages:	how many, not 0
  * @hva:	first byte of the host memory behind it, page-aligned
  * @id:		the VMM's number for it
- * @flags:	KVM_MEM_READONLY or 0
- * @going:	being deleted or moved: nothing may be mapped through it any more.
- *		Written under mmu->lock; without it, only a hint
+ * @flags:	KVM_MEM_READONLY, KVM_MEM_LOG_DIRTY_PAGES
+ * @leaf_levels: leaves are of level 1 to this
+ * @state:	written under mmu->lock; without it, only a hint
+ * @log:	of dirty pages
  */
 struct slat_slot {
 	u64 gfn;
@@ -33,7 +43,9 @@ struct slat_slot {
 	unsigned long hva;
 	u32 id;
 	u32 flags;
-	bool going;
+	unsigned int leaf_levels;
+	enum slat_slot_state state;
+	struct slat_dirty log;
 };
 
 /**
@@ -104,6 +116,9 @@ static inline bool slat_slot_gfns(const struct slat_slot *slot, unsigned long st
  * Context: vm->slots_srcu held for read, until the result is done with.
  */
 struct slat_slot *slat_slot_find(struct slat_vm *vm, u64 gfn);
+
+/** slat_slot_find_id() - the slot of that number, or NULL.  Context: vm->slots_lock held. */
+struct slat_slot *slat_slot_find_id(struct slat_vm *vm, u32 id);
 
 /**
  * slat_slots_hva_first() - where in @slots->hva a search by host address begins

@@ -31,7 +31,7 @@ struct slat_stats;
  * @lock:	creation of vCPUs, and what else says so
  * @vcpus:	id -> struct slat_vcpu; entries are only added while @users > 0
  * @nr_vcpus:	entries of @vcpus, under @lock
- * @slots_lock:	changes of the slots and of pinned memory types
+ * @slots_lock:	changes of the slots and of pinned memory types, reading dirty logs
  * @slots_srcu:	readers of @slots, and of user memory found through it
  * @slots:	the current snapshot
  * @guards:	guest memory that the kernel is at
@@ -39,6 +39,8 @@ struct slat_stats;
  * @base:	view 0
  * @memtypes:	what decides how leaves are cached
  * @max_vcpu_ids: ids are below it, 0: not settled; under @lock
+ * @dirty_manual: KVM_DIRTY_LOG_* that KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 has set; under
+ *		@slots_lock
  * @boot_cpu_id: the vCPU that boots; under @lock, and never changed after the first vCPU
  * @nr_mmu_pages: of KVM_SET_NR_MMU_PAGES, kept for the VMM
  * @ioevents:	doorbells, changed under @lock, read under RCU
@@ -80,6 +82,7 @@ struct slat_vm {
 	struct slat_mmu mmu;
 	struct slat_view base;
 	struct slat_memtypes memtypes;
+	u32 dirty_manual;
 	u32 max_vcpu_ids;
 	u32 boot_cpu_id;
 	u32 nr_mmu_pages;

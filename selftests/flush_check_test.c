@@ -5,8 +5,8 @@
  */
 #include <sys/mman.h>
 
+#include "dirty.h"
 #include "harness.h"
-#include "worker.h"
 
 #define FOUND	"/sys/kernel/debug/slat/flushes"
 #define OMIT	"/sys/kernel/debug/slat/flush_test"
@@ -27,6 +27,7 @@ FIXTURE_VARIANT(flush)
 {
 	const char *omit;
 	const char *fault;
+	bool logs;
 };
 
 /* The guest enters with what was cut before. */
@@ -35,6 +36,8 @@ FIXTURE_VARIANT_ADD(flush, at_an_entry) { .omit = "entry", .fault = "entry" };
 FIXTURE_VARIANT_ADD(flush, of_a_tag) { .omit = "tag", .fault = "tag" };
 /* A cut is done with before the guest has left. */
 FIXTURE_VARIANT_ADD(flush, of_a_running_vcpu) { .omit = "kick", .fault = "cut" };
+/* The dirty log is read, and the guest goes on writing unseen. */
+FIXTURE_VARIANT_ADD(flush, of_a_harvest) { .omit = "kick", .fault = "cut", .logs = true };
 
 FIXTURE_SETUP(flush)
 {
@@ -62,8 +65,14 @@ static long total(void)
 }
 
 /* Change its memory under the guest, so that something has to be flushed. */
-static void cut(struct play *play)
+static void cut(struct play *play, bool logs)
 {
+	uint64_t bitmap;
+
+	if (logs) {
+		REQUIRE(!vm_try_get_dirty(play->vm, VM_PLAY_SLOT, &bitmap), "no dirty log");
+		return;
+	}
 	REQUIRE(!mprotect(play->mem, SIZE, PROT_READ) &&
 		!mprotect(play->mem, SIZE, PROT_READ | PROT_WRITE), "mprotect");
 }
@@ -75,10 +84,12 @@ TEST_F(flush, V6_is_missed)
 
 	snprintf(text, sizeof(text), "slat-test: expect slat: flush: %s: \n", variant->fault);
 	ASSERT_EQ(0, file_write("/dev/kmsg", text));
+	if (variant->logs)
+		play_flags(&self->play, KVM_MEM_LOG_DIRTY_PAGES);
 	ASSERT_EQ(0, file_write(OMIT, variant->omit));
 	EXPECT_EQ(0, total());
 	for (i = 0; i < TRIES && !total(); i++) {
-		cut(&self->play);
+		cut(&self->play, variant->logs);
 		ASSERT_TRUE(worker_wait(&self->play.worker, &self->play.mix->rounds, 1));
 	}
 	EXPECT_LE(1, file_field(FOUND, variant->fault));
@@ -97,8 +108,9 @@ TEST(V6_nothing_is_missed_otherwise)
 	watchdog_start(25);
 	before = total();
 	play_mix(&play, NULL, SIZE);
+	play_flags(&play, KVM_MEM_LOG_DIRTY_PAGES);
 	for_rounds (i, TRIES, 3) {
-		cut(&play);
+		cut(&play, i % 2);
 		ASSERT_EQ(0, madvise(play.mem + i % 16 * PAGE_SIZE, PAGE_SIZE, MADV_PAGEOUT));
 		ASSERT_TRUE(worker_wait(&play.worker, &play.mix->rounds, 1));
 	}

@@ -171,17 +171,6 @@ TEST_F(slot, flags)
 	EXPECT_REFUSED(EINVAL, SLOT, 1u << 31, GPA, SIZE, self->mem);
 }
 
-/* Until slat has a dirty log it says so. */
-TEST_F(slot, dirty_log_flag)
-{
-	if (slat_is_kvm())
-		SKIP(return, "KVM has a dirty log");
-	EXPECT_REFUSED(EINVAL, 3, KVM_MEM_LOG_DIRTY_PAGES, GPA + SIZE,
-		       PAGE_SIZE, self->mem);
-	EXPECT_REFUSED(EINVAL, SLOT, KVM_MEM_LOG_DIRTY_PAGES, GPA, SIZE,
-		       self->mem);
-}
-
 TEST_F(slot, delete_what_is_not_there)
 {
 	EXPECT_REFUSED(EINVAL, 3, 0, GPA, 0, self->mem);

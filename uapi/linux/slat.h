@@ -30,21 +30,40 @@
  *   KVM_CHECK_EXTENSION      as above
  *   KVM_CREATE_VCPU          -EEXIST: id in use; -EINVAL: id or count too large
  *   KVM_SET_USER_MEMORY_REGION
- *                            create, move, delete; KVM_MEM_READONLY.
+ *                            create, move, delete; KVM_MEM_READONLY and
+ *                            KVM_MEM_LOG_DIRTY_PAGES, the latter also for a slot
+ *                            that is there.  A slot that moves keeps its log.
  *                            -EINVAL: a flag not known, slot number, alignment,
  *                            wrap, outside user space or the CPU's physical
- *                            addresses, no such slot, a change of size, of host
- *                            address or of KVM_MEM_READONLY; -EEXIST: overlaps
- *                            another slot.
- *                            KVM_MEM_LOG_DIRTY_PAGES is such an unknown flag
- *                            until dirty logging is built.
+ *                            addresses, 8T or more, no such slot, a change of
+ *                            size, of host address or of KVM_MEM_READONLY;
+ *                            -EEXIST: overlaps another slot; -ENOMEM
+ *   KVM_GET_DIRTY_LOG        the pages written since the last call, by the guest
+ *                            and on its behalf.  Those of runstate areas and of
+ *                            windows to write, both below, are dirty each time.
+ *                            A guest's page table may be dirty without a change:
+ *                            the CPU may write what is there.
+ *                            -EINVAL: slot number; -ENOENT: no such slot, or
+ *                            without KVM_MEM_LOG_DIRTY_PAGES; -EFAULT: the
+ *                            bitmap is bad, and the next call tells what this one
+ *                            could not
+ *   KVM_CLEAR_DIRTY_LOG      with or without KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2.
+ *                            -EINVAL: slot number, first_page not a multiple of
+ *                            64 or beyond the slot, num_pages neither a multiple
+ *                            of 64 nor up to the slot's end, or beyond; -ENOENT,
+ *                            as above; -EFAULT: the bitmap is bad, and nothing is
+ *                            cleared
  *   KVM_ENABLE_CAP           KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_MAX_VCPU_ID,
  *                            KVM_CAP_X86_TRIPLE_FAULT_EVENT,
  *                            KVM_CAP_DISABLE_QUIRKS, KVM_CAP_DISABLE_QUIRKS2
  *                            (with KVM_X86_QUIRK_FIX_HYPERCALL_INSN, code that
  *                            the guest cannot write gets #UD, not #PF),
  *                            KVM_CAP_EXIT_HYPERCALL, KVM_CAP_MSR_PLATFORM_INFO,
- *                            KVM_CAP_EXCEPTION_PAYLOAD, SLAT_CAP_RUNSTATE.
+ *                            KVM_CAP_EXCEPTION_PAYLOAD, SLAT_CAP_RUNSTATE,
+ *                            KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: args[0] is 0,
+ *                            KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, with
+ *                            KVM_DIRTY_LOG_INITIALLY_SET or without; a log that is
+ *                            there already stays as it is.
  *                            -EINVAL: another one, flags, or arguments that it
  *                            does not take
  *   KVM_IOEVENTFD            ports and memory; each element of a string counts,
@@ -377,8 +396,8 @@ struct slat_memory {
  * On a VM fd.  Page by page; the range may lie in several slots.  While a page is copied,
  * it cannot be converted; one that is being converted is waited for.  To read does not
  * unshare a page that the host has merged or copies on write; to write does, and marks the
- * host's page dirty.  Nothing is atomic to the guest, which sees what is written as by
- * another CPU's string instruction.
+ * page dirty, to the host and in the dirty log.  Nothing is atomic to the guest, which sees
+ * what is written as by another CPU's string instruction.
  *
  * After an error, @gpa, @length and @data tell how far it came, so that the call can be
  * repeated as it is.
@@ -429,8 +448,9 @@ struct slat_window {
  *
  * The mapping is of frames, as a device's is: it cannot be the buffer of direct I/O, nor
  * grow, and is missing from core dumps.  A window that may be written marks all its pages
- * dirty in the end.  The pages count against RLIMIT_MEMLOCK of the VMM, and the window
- * keeps the VM.
+ * dirty in the end, and until then they are dirty in each dirty log that is read, under
+ * the addresses that they had when the window was made.  The pages count against
+ * RLIMIT_MEMLOCK of the VMM, and the window keeps the VM.
  *
  * mmap() gives -EINVAL: not MAP_SHARED; -ENXIO: beyond the window; -EACCES: for writing,
  * without SLAT_WINDOW_WRITE.
@@ -555,8 +575,9 @@ struct slat_set_runstate {
  * The area may cross from one page to the next.  Its pages are pinned until it is
  * replaced or unregistered or the VM is gone, whatever becomes of the memslot and of the
  * VMM's mapping: memory that the VMM gives up meanwhile still gets the updates, but the
- * guest does not see it any more, and finds other memory at the address or none.  In the
- * end the pages are dirty.  They count for RLIMIT_MEMLOCK, each time that they are pinned.
+ * guest does not see it any more, and finds other memory at the address or none.  The pages
+ * are dirty in each dirty log that is read, and in the end.  They count for RLIMIT_MEMLOCK,
+ * each time that they are pinned.
  *
  * Return: 0; -ESRCH: no such vCPU; -EINVAL: not a multiple of 8; -ENOENT: no memslot
  * there; -EROFS: a slot with KVM_MEM_READONLY; -ENXIO: memory without page structures, as
