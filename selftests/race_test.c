@@ -12,71 +12,14 @@
 #include <sys/wait.h>
 
 #include "harness.h"
-#include "worker.h"
+#include "racer.h"
 
-#define SIZE	(32 * PAGE_SIZE)
+#define SIZE	ARENA_SIZE
 #define SECONDS	3
 
 SLOW_TESTS(race);
 
 /* --- what they call */
-
-struct arena {
-	struct play play;
-	int vm_fd, vcpu_fd;	/* of which others are dups */
-	void *mem;
-	bool stop;
-};
-
-struct racer {
-	struct arena *arena;
-	pthread_t thread;
-	uint64_t seed;
-	unsigned int call;
-	unsigned long done;	/* calls */
-};
-
-static uint64_t dice(struct racer *racer, uint64_t sides)
-{
-	racer->seed ^= racer->seed << 13;
-	racer->seed ^= racer->seed >> 7;
-	racer->seed ^= racer->seed << 17;
-	return racer->seed % sides;
-}
-
-/* Good, unmapped, read-only, the guest's own memory, the kernel's. */
-static void *any_pointer(struct racer *racer, void *good)
-{
-	switch (dice(racer, 12)) {
-	case 0:
-		return NULL;
-	case 1:
-		return (void *)0xffff888000000000;
-	case 2:
-		return (void *)any_pointer;
-	case 3:
-		return racer->arena->mem;
-	default:
-		return good;
-	}
-}
-
-static void call_slot(struct racer *racer)
-{
-	struct arena *arena = racer->arena;
-	struct kvm_userspace_memory_region region = {
-		.slot = dice(racer, 4) + 1,
-		.flags = dice(racer, 8) ? 0 : KVM_MEM_READONLY,
-		.guest_phys_addr = VM_PLAY_GPA + dice(racer, 8) * SIZE,
-		.memory_size = dice(racer, 3) ? SIZE : 0,
-		.userspace_addr = (uintptr_t)arena->mem,
-	};
-
-	if (!dice(racer, 10))
-		region.userspace_addr = dice(racer, ~0ull) & -PAGE_SIZE;
-	ioctl(arena->vm_fd, KVM_SET_USER_MEMORY_REGION,
-	      any_pointer(racer, &region));
-}
 
 static void call_vcpu(struct racer *racer)
 {
@@ -217,7 +160,7 @@ static void call_create(struct racer *racer)
 }
 
 static void (*const calls[])(struct racer *racer) = {
-	call_slot, call_vcpu, call_stats, call_vcpu_state, call_run, call_dup,
+	race_slot, call_vcpu, call_stats, call_vcpu_state, call_run, call_dup,
 	call_mmap, call_memory, call_create,
 };
 
@@ -238,68 +181,7 @@ static void *race(void *arg)
 	return NULL;
 }
 
-static void no_op(int sig)
-{
-}
-
-static void arena_create(struct arena *arena)
-{
-	struct sigaction action = { .sa_handler = no_op };
-
-	sigaction(SIGUSR2, &action, NULL);
-	memset(arena, 0, sizeof(*arena));
-	play_create(&arena->play, NULL, SIZE, 0);
-	arena->mem = arena->play.mem;
-	arena->vm_fd = arena->play.vm->fd;
-	arena->vcpu_fd = arena->play.vcpu->fd;
-	mix_enter(arena->play.vcpu, 0, VM_PLAY_GPA, 32, PAGE_SIZE);
-}
-
 #define RACERS	4
-
-static bool all_called(const struct racer *racers, unsigned int count)
-{
-	unsigned int i;
-
-	for (i = 0; i < count; i++)
-		if (READ_ONCE(racers[i].done) < 3)
-			return false;
-	return true;
-}
-
-/*
- * For so long, and on a busy machine until all have called. Interrupts whoever is in
- * KVM_RUN, until all have ended.
- */
-static void run_racers(struct arena *arena, struct racer *racers,
-		       unsigned int count, void *(*loop)(void *), double seconds)
-{
-	double end = now() + seconds;
-	unsigned int i, k;
-
-	for (i = 0; i < count; i++) {
-		racers[i].arena = arena;
-		racers[i].done = 0;
-		racers[i].seed = 0x1234567 * (i + 1);
-		REQUIRE(!pthread_create(&racers[i].thread, NULL, loop,
-					&racers[i]), "pthread_create");
-	}
-	while (now() < end || !all_called(racers, count)) {
-		for (k = 0; k < 20; k++) {
-			__builtin_ia32_pause();
-			sched_yield();
-		}
-		for (i = 0; i < count; i++)
-			pthread_kill(racers[i].thread, SIGUSR2);
-	}
-	WRITE_ONCE(arena->stop, true);
-	for (i = 0; i < count; i++) {
-		while (pthread_tryjoin_np(racers[i].thread, NULL)) {
-			pthread_kill(racers[i].thread, SIGUSR2);
-			sched_yield();
-		}
-	}
-}
 
 SLOW_TEST(race, anything_with_anything)
 {
