@@ -53,9 +53,9 @@ static bool try_follow(struct slat_runstate_vcpu *rs)
 	if (!slat_raw_spin_try_begin(&rs->lock))
 		return false;
 	if (is_behind(rs)) {
-		write_seqcount_begin(&rs->seq);
+		raw_write_seqcount_begin(&rs->seq);
 		slat_runstate_enter(&rs->own, READ_ONCE(rs->state), vm_time(vcpu_of(rs)->vm));
-		write_seqcount_end(&rs->seq);
+		raw_write_seqcount_end(&rs->seq);
 		slat_runstate_write(rs->area->sample, &rs->own);
 	}
 	slat_raw_spin_try_end(&rs->lock);
@@ -263,11 +263,11 @@ static struct slat_runstate_area *exchange_area(struct slat_vcpu *vcpu,
 
 	slat_raw_spin_lock(&rs->lock);
 	old = rs->area;
-	write_seqcount_begin(&rs->seq);
+	raw_write_seqcount_begin(&rs->seq);
 	if (!old)
 		slat_runstate_start(&rs->own, READ_ONCE(rs->state), vm_time(vcpu->vm));
 	WRITE_ONCE(rs->area, new);
-	write_seqcount_end(&rs->seq);
+	raw_write_seqcount_end(&rs->seq);
 	if (new)
 		slat_runstate_write(new->sample, &rs->own);
 	unlock(rs);
@@ -364,7 +364,7 @@ int slat_runstate_get(struct slat_vm *vm, struct slat_get_runstate *get)
 	rs = &vcpu->runstate;
 	/* Without the lock: the vCPU does not wait for it, and would run with an old sample. */
 	do {
-		seq = read_seqcount_begin(&rs->seq);
+		seq = raw_read_seqcount_begin(&rs->seq);
 		counts = READ_ONCE(rs->area);
 		own = rs->own;
 		get->now = vm_time(vm);

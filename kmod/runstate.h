@@ -34,7 +34,8 @@ struct slat_vm;
  * @watched:	@notifier is registered.  Written by the vCPU's thread, read by everybody
  * @state:	what the vCPU is doing, SLAT_RUNSTATE_*.  Likewise
  * @lock:	of @own and @area, to change them
- * @seq:	of @own and @area, to read them without @lock
+ * @seq:	of @own and @area, to read them without @lock.  Raw: lockdep would have whoever
+ *		writes under the run queue's lock wait for others, and they have @lock
  * @own:	the times, never with the update flag
  * @notifier:	for the scheduler to call
  */
