@@ -265,7 +265,7 @@ SLOW_TEST(race, B7_while_the_guest_runs)
 	struct arena arena;
 
 	arena_create(&arena);
-	run_racers(&arena, racers, RACERS, race_tame, SECONDS);
+	run_racers(&arena, racers, RACERS, race_tame, look_for(SECONDS));
 	vcpu_destroy(arena.play.vcpu);
 	vm_destroy(arena.play.vm);
 }
@@ -278,7 +278,7 @@ SLOW_TEST(race, B7_any_state)
 	if (slat_is_kvm())
 		SKIP(return, "KVM has no such VM");
 	arena_create_idle(&arena);
-	run_racers(&arena, racers, RACERS, race_all, SECONDS);
+	run_racers(&arena, racers, RACERS, race_all, look_for(SECONDS));
 	vcpu_destroy(arena.play.vcpu);
 	vm_destroy(arena.play.vm);
 }

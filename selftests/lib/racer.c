@@ -39,7 +39,7 @@ void arena_create_idle(struct arena *arena)
 	struct play *play = &arena->play;
 
 	begin(arena);
-	watchdog_start(25 * time_scale());
+	watchdog_start(25);
 	play->vm = vm_create_type(guest_has_vmcall ? SLAT_VM_NPT : SLAT_VM_EPT);
 	play->vcpu = vcpu_create(play->vm, 0);
 	play->mem = mem_alloc(ARENA_SIZE);
