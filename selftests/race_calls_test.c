@@ -116,6 +116,24 @@ static void call_prefault(struct racer *racer)
 	ioctl(racer->arena->vcpu_fd, KVM_TRANSLATE, any_pointer(racer, &translation));
 }
 
+static void call_dirty(struct racer *racer)
+{
+	static __thread uint64_t bitmap[ARENA_SIZE / PAGE_SIZE / 8];
+	struct kvm_dirty_log log = {
+		.slot = dice(racer, 6), .dirty_bitmap = any_pointer(racer, bitmap),
+	};
+	struct kvm_clear_dirty_log clear = {
+		.slot = dice(racer, 6), .num_pages = dice(racer, 2 * ARENA_SIZE / PAGE_SIZE),
+		.first_page = dice(racer, 8) ? 0 : dice(racer, ~0ull),
+		.dirty_bitmap = any_pointer(racer, bitmap),
+	};
+
+	if (dice(racer, 2))
+		clear.num_pages = ARENA_SIZE / PAGE_SIZE;
+	ioctl(racer->arena->vm_fd, KVM_GET_DIRTY_LOG, any_pointer(racer, &log));
+	ioctl(racer->arena->vm_fd, KVM_CLEAR_DIRTY_LOG, any_pointer(racer, &clear));
+}
+
 /* --- events, and what the VM is like */
 
 static void call_event(struct racer *racer)
@@ -162,7 +180,8 @@ static void call_cap(struct racer *racer)
 	static const uint32_t caps[] = {
 		KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_MAX_VCPU_ID, KVM_CAP_X86_TRIPLE_FAULT_EVENT,
 		KVM_CAP_DISABLE_QUIRKS, KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_EXIT_HYPERCALL,
-		KVM_CAP_MSR_PLATFORM_INFO, KVM_CAP_EXCEPTION_PAYLOAD, SLAT_CAP_RUNSTATE, 9999,
+		KVM_CAP_MSR_PLATFORM_INFO, KVM_CAP_EXCEPTION_PAYLOAD, SLAT_CAP_RUNSTATE,
+		KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 9999,
 	};
 	struct kvm_enable_cap cap = {
 		.cap = caps[dice(racer, ARRAY_SIZE(caps))], .args[0] = dice(racer, 40),
@@ -226,12 +245,12 @@ static void call_run_page(struct racer *racer)
 
 static void (*const tame_calls[])(struct racer *racer) = {
 	race_slot, call_copy, call_window, call_runstate, call_leaf, call_types, call_prefault,
-	call_event, call_eventfd, call_filter, call_cap, call_run,
+	call_dirty, call_event, call_eventfd, call_filter, call_cap, call_run,
 };
 
 static void (*const all_calls[])(struct racer *racer) = {
 	race_slot, call_copy, call_window, call_runstate, call_leaf, call_types, call_prefault,
-	call_event, call_eventfd, call_filter, call_cap, call_run, call_state, call_state,
+	call_dirty, call_event, call_eventfd, call_filter, call_cap, call_run, call_state, call_state,
 	call_state, call_run_page,
 };
 

@@ -76,7 +76,8 @@ void race_slot(struct racer *racer)
 	struct arena *arena = racer->arena;
 	struct kvm_userspace_memory_region region = {
 		.slot = dice(racer, 4) + 1,
-		.flags = dice(racer, 8) ? 0 : KVM_MEM_READONLY,
+		.flags = (dice(racer, 8) ? 0 : KVM_MEM_READONLY) |
+			 (dice(racer, 3) ? 0 : KVM_MEM_LOG_DIRTY_PAGES),
 		.guest_phys_addr = VM_PLAY_GPA + dice(racer, 8) * ARENA_SIZE,
 		.memory_size = dice(racer, 3) ? ARENA_SIZE : 0,
 		.userspace_addr = (uintptr_t)arena->mem,
