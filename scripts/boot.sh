@@ -119,8 +119,10 @@ for d in "$run/root" "${overlays[@]}" "$run/top"; do
 	pack "$d"
 done > "$run/initrd"
 
-# An oops must end the run: what comes after it proves nothing.
-args="console=ttyS0,115200 panic=-1 oops=panic softlockup_panic=1 tsc=reliable cryptomgr.notests random.trust_cpu=on
+# An oops must end the run: what comes after it proves nothing. An emulator that does not
+# get to run for a minute is no lockup, nor a stall of RCU's.
+args="console=ttyS0,115200 panic=-1 oops=panic softlockup_panic=1 watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120
+tsc=reliable cryptomgr.notests random.trust_cpu=on
 mitigations=off suspend.pm_test_delay=1 kmemleak=$leaks run.load=$load$append"
 args=${args//$'\n'/ }
 
