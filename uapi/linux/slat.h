@@ -240,7 +240,7 @@ struct slat_stats {
 
 /* slat_leaf_info.state */
 #define SLAT_LEAF_ACCESSED	(1U << 0)	/* since it was mapped or the host looked */
-#define SLAT_LEAF_DIRTY		(1U << 1)
+#define SLAT_LEAF_DIRTY		(1U << 1)	/* since it was mapped or the dirty log read */
 #define SLAT_LEAF_IGNORE_PAT	(1U << 2)	/* @type counts whatever the guest's PAT says */
 #define SLAT_LEAF_SUPPRESS_VE	(1U << 3)	/* a violation exits, never #VE */
 
