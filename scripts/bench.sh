@@ -11,7 +11,8 @@
 #
 # Memory, per page: first-touch, with nothing mapped around it, fault-around, prefault
 # (beside the touches that it takes on a KVM without), fault-2M, zap-slot by deletion,
-# zap-madvise less what the call costs without a VM. tables-kb-per-gib: nested tables for
+# zap-madvise less what the call costs without a VM. dirty-get: KVM_GET_DIRTY_LOG of pages
+# that were written; dirty-write: to write one after that. tables-kb-per-gib: nested tables for
 # 4K pages. guard-read, guard-write: mapping a resident page to the kernel, with a reference
 # to it, and unmapping it; to write takes a pin, so that a fork does not leave the write behind,
 # and the kernel's pin and unpin alone are 600 instructions. lock-hold: the longest that the

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "worker.h"
+#include "dirty.h"
 
 #define PLAY_PAGES	(VM_PLAY_SIZE / PAGE_SIZE)
 #define GIB		(1024 * MIB)
@@ -73,6 +73,14 @@ static void guest_touch_large(uint64_t n)
 
 	for (; n--; page += HUGE)
 		*page = 1;
+}
+
+/* For somebody to read the dirty log in between. */
+static void guest_touch_twice(uint64_t n)
+{
+	guest_touch_up(n);
+	guest_report(1, 0);
+	guest_touch_up(n);
 }
 
 static struct vcpu *make_guest(void (*guest)(uint64_t n), uint64_t n)
@@ -246,6 +254,26 @@ static uint64_t run_lock_hold(const struct figure *figure, uint64_t n)
 	return longest;
 }
 
+/* --- the dirty log */
+
+static uint64_t run_dirty(const struct figure *figure, uint64_t n)
+{
+	static uint64_t bitmap[DIRTY_WORDS(PLAY_PAGES)];
+	struct vcpu *vcpu = make_guest(figure->guest, n);
+	uint64_t get, write;
+
+	vm_slot(vcpu->vm, VM_PLAY_SLOT, KVM_MEM_LOG_DIRTY_PAGES, VM_PLAY_GPA, VM_PLAY_SIZE,
+		small_pages());
+	vcpu_await(vcpu, 1);
+	get = now_ns();
+	REQUIRE(!vm_try_get_dirty(vcpu->vm, VM_PLAY_SLOT, bitmap), "no dirty log");
+	get = now_ns() - get;
+	REQUIRE(dirty_count(bitmap, PLAY_PAGES) == n, "not all pages were dirty");
+	write = time_guest(vcpu);
+	end_guest(vcpu);
+	return strcmp(figure->name, "dirty-get") ? write : get;
+}
+
 /* --- guards */
 
 /* In the kernel, without a system call for each: see kmod/guard_test.c. */
@@ -278,6 +306,10 @@ const struct figure memory_figures[] = {
 	{ .name = "zap-slot", .run = run_zap_slot, .guest = guest_touch_up,
 	  .short_turns = 1024, .long_turns = 9216 },
 	{ .name = "zap-madvise", .run = run_zap_madvise, .guest = guest_touch_up,
+	  .short_turns = 1024, .long_turns = 9216 },
+	{ .name = "dirty-get", .run = run_dirty, .guest = guest_touch_twice,
+	  .short_turns = 1024, .long_turns = 9216 },
+	{ .name = "dirty-write", .run = run_dirty, .guest = guest_touch_twice,
 	  .short_turns = 1024, .long_turns = 9216 },
 	{ .name = "tables-kb-per-gib", .run = run_tables_kb_per_gib, .guest = guest_touch_up },
 	{ .name = "guard-read", .run = run_guard, .short_turns = 100, .long_turns = 900,
