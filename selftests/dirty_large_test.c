@@ -98,6 +98,10 @@ TEST_F(large, D7_prefault)
 	EXPECT_EQ(1, level(play, PAGES - 1));
 	play_write(play, 77);
 	EXPECT_TRUE(PLAY_DIRTY(play, 77));
+	/* No fault would ask for a large leaf by itself: all of it is mapped. */
+	play_flags(play, 0);
+	watch_read(&play->worker, VM_PLAY_GPA);
+	EXPECT_EQ(2, level(play, 0));
 }
 
 /* Large leaves may stay until their pages are cleared for the first time. */

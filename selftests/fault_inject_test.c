@@ -115,6 +115,21 @@ static int delete_slot(struct context *context)
 	return vm_try_slot(context->vm, 2, 0, 0, 0, NULL);
 }
 
+static int set_log(struct context *context, uint32_t flags)
+{
+	return vm_try_slot(context->vm, VM_PLAY_SLOT, flags, GPA, SIZE, context->mem);
+}
+
+static int start_log(struct context *context)
+{
+	return set_log(context, KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+static int stop_log(struct context *context)
+{
+	return set_log(context, 0);
+}
+
 static int set_cpuid(struct context *context)
 {
 	return try_ioctl_ptr(context->vcpu->fd, KVM_SET_CPUID2,
@@ -334,6 +349,17 @@ SLOW_TEST(inject, slots)
 	ASSERT_EQ(0, create_slot(context));
 	EXPECT_LT(1, fail_each(_metadata, context, move_slot, NULL));
 	EXPECT_LT(0, fail_each(_metadata, context, delete_slot, create_slot));
+}
+
+/* D1: a log that cannot start leaves the slot as it is. */
+SLOW_TEST(inject, dirty_log)
+{
+	struct context *context = &self->context;
+
+	NEED_INJECTION();
+	EXPECT_LT(2, fail_each(_metadata, context, start_log, stop_log));
+	ASSERT_EQ(0, start_log(context));
+	EXPECT_LT(1, fail_each(_metadata, context, stop_log, start_log));
 }
 
 SLOW_TEST(inject, vcpu_state)
