@@ -14,6 +14,9 @@
 /* Words of a bitmap that are moved before the lock is offered to others. */
 #define BATCH	2048
 
+/* Pages that are harvested together or not at all, where it is not for all. */
+#define BLOCK	512
+
 /* Bitmaps */
 
 int slat_dirty_alloc(struct slat_dirty *log, u64 npages, bool all)
@@ -98,6 +101,35 @@ static void harvest(struct slat_vm *vm, u64 first, u64 last)
 	slat_view_harvest(&vm->base, first, last);
 }
 
+/* Are all pages of the block at @first dirty, as far as there are any? */
+static bool is_all_dirty(const struct slat_slot *slot, u64 first)
+{
+	const u64 end = min(first + BLOCK, slot->npages);
+
+	return find_next_zero_bit(slot->log.bitmap, end, first) >= end;
+}
+
+/*
+ * Likewise, for bits that are looked at and stay.  Blocks of which all are set need no
+ * harvest, and keep their large leaves: it is for the VMM to clear them, and for nobody else.
+ */
+static void harvest_clean(struct slat_vm *vm, const struct slat_slot *slot)
+{
+	const u64 npages = slot->npages;
+	u64 first = 0, end;
+
+	while (first < npages) {
+		if (is_all_dirty(slot, first)) {
+			first += BLOCK;
+			continue;
+		}
+		for (end = first + BLOCK; end < npages && !is_all_dirty(slot, end); end += BLOCK)
+			;
+		harvest(vm, slot->gfn + first, slot->gfn + min(end, npages) - 1);
+		first = end;
+	}
+}
+
 /*
  * After bits were taken, before the VMM hears of it: CPUs that may go on writing without
  * setting D again are stopped.  Be it that the harvest took D, or somebody else did, who
@@ -158,8 +190,13 @@ static int get(struct slat_vm *vm, struct slat_slot *slot, void __user *user)
 	const u64 words = BITS_TO_LONGS(slot->npages);
 	const struct slat_dirty *log = &slot->log;
 
-	harvest(vm, slot->gfn, slat_slot_last(slot));
-	move_bits(vm, log, 0, words, vm->dirty_manual ? copy_bits : take_bits);
+	if (vm->dirty_manual) {
+		harvest_clean(vm, slot);
+		move_bits(vm, log, 0, words, copy_bits);
+	} else {
+		harvest(vm, slot->gfn, slat_slot_last(slot));
+		move_bits(vm, log, 0, words, take_bits);
+	}
 	flush(vm);
 	if (!slat_copy_to_user(user, log->taken, words * sizeof(*log->taken)))
 		return 0;

@@ -35,6 +35,16 @@ static unsigned int level(struct play *play, unsigned int page)
 	return vm_leaf(play->vm, VM_PLAY_GPA + page * PAGE_SIZE).level;
 }
 
+/* The slot logs, with all pages dirty: its large leaf is there, and dirty, too. */
+static void start_all_dirty(struct play *play)
+{
+	REQUIRE(!vm_try_dirty_manual(play->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+				     KVM_DIRTY_LOG_INITIALLY_SET), "no manual protection");
+	play_write(play, 3);
+	play_flags(play, LOG);
+	REQUIRE(level(play, 3) == 2, "no large leaf");
+}
+
 static uint64_t leaves(struct vm *vm, uint64_t *faults)
 {
 	struct slat_stats stats = { .size = sizeof(stats) };
@@ -104,18 +114,17 @@ TEST_F(large, D7_prefault)
 	EXPECT_EQ(2, level(play, 0));
 }
 
-/* Large leaves may stay until their pages are cleared for the first time. */
+/* Large leaves stay until their pages are cleared for the first time. */
 TEST_F(large, D7_all_dirty_at_first)
 {
 	struct play *play = &self->play;
 	uint64_t bitmap[PAGES / 64];
 
-	ASSERT_EQ(0, vm_try_dirty_manual(play->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
-					 KVM_DIRTY_LOG_INITIALLY_SET));
-	play_write(play, 3);
-	play_flags(play, LOG);
-	ASSERT_EQ(2, level(play, 3));
+	start_all_dirty(play);
 	play_write(play, 4);
+	ASSERT_EQ(0, vm_try_get_dirty(play->vm, VM_PLAY_SLOT, bitmap));
+	EXPECT_EQ(PAGES, dirty_count(bitmap, PAGES));
+	EXPECT_EQ(2, level(play, 3));
 	memset(bitmap, 0xff, sizeof(bitmap));
 	ASSERT_EQ(0, vm_try_clear_dirty(play->vm, VM_PLAY_SLOT, 0, PAGES, bitmap));
 	EXPECT_TRUE(PLAY_DIRTY(play));
@@ -130,11 +139,7 @@ TEST_F(large, D7_large_leaf_that_is_taken_away)
 	struct play *play = &self->play;
 	uint64_t bitmap[PAGES / 64];
 
-	ASSERT_EQ(0, vm_try_dirty_manual(play->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
-					 KVM_DIRTY_LOG_INITIALLY_SET));
-	play_write(play, 3);
-	play_flags(play, LOG);
-	ASSERT_EQ(2, level(play, 3));
+	start_all_dirty(play);
 	/* Part of it is cleared: it goes, and the other part stays dirty. */
 	memset(bitmap, 0xff, sizeof(bitmap));
 	ASSERT_EQ(0, vm_try_clear_dirty(play->vm, VM_PLAY_SLOT, 64, 64, bitmap));

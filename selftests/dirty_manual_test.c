@@ -176,4 +176,45 @@ TEST_F(manual, D1_cleared_in_pieces)
 	EXPECT_TRUE(PLAY_DIRTY(play, 1, 193));
 }
 
+/* --- large slots: where all pages are dirty, nothing is looked for */
+
+#define MANY	1100
+
+static uint64_t many[DIRTY_WORDS(MANY)];
+
+static void many_get(struct play *play)
+{
+	memset(many, 0, sizeof(many));
+	REQUIRE(!vm_try_get_dirty(play->vm, VM_PLAY_SLOT + 1, many), "no dirty log");
+}
+
+TEST_F(manual, D1_parts_all_dirty)
+{
+	const uint64_t gpa = VM_PLAY_GPA + 2 * MIB, all = -1ull;
+	struct play *play = &self->play;
+
+	REQUIRE(!vm_try_dirty_manual(play->vm, ALL), "no manual protection");
+	vm_slot(play->vm, VM_PLAY_SLOT + 1, LOG, gpa, MANY * PAGE_SIZE,
+		mem_alloc(MANY * PAGE_SIZE));
+	/* One word in the middle, and one at the end, which is not a whole block. */
+	ASSERT_EQ(0, vm_try_clear_dirty(play->vm, VM_PLAY_SLOT + 1, 640, 64, &all));
+	ASSERT_EQ(0, vm_try_clear_dirty(play->vm, VM_PLAY_SLOT + 1, 1088, 12, &all));
+	many_get(play);
+	EXPECT_EQ(MANY - 64 - 12, dirty_count(many, MANY));
+	watch_write(&play->worker, gpa + 5 * PAGE_SIZE, 1);
+	watch_write(&play->worker, gpa + 641 * PAGE_SIZE, 1);
+	watch_write(&play->worker, gpa + (MANY - 1) * PAGE_SIZE, 1);
+	many_get(play);
+	EXPECT_EQ(MANY - 64 - 12 + 2, dirty_count(many, MANY));
+	EXPECT_TRUE(dirty_test(many, 641) && dirty_test(many, MANY - 1));
+	/* What was not looked for is cleared with the rest. */
+	ASSERT_EQ(0, vm_try_clear_dirty(play->vm, VM_PLAY_SLOT + 1, 0, MANY, many));
+	many_get(play);
+	EXPECT_EQ(0, dirty_count(many, MANY));
+	watch_write(&play->worker, gpa + 5 * PAGE_SIZE, 2);
+	many_get(play);
+	EXPECT_EQ(1, dirty_count(many, MANY));
+	EXPECT_TRUE(dirty_test(many, 5));
+}
+
 SLAT_HARNESS_MAIN
