@@ -46,6 +46,21 @@ static int map(struct rig *rig, unsigned int i, unsigned int level)
 	return rig_map_as(rig, i, &map);
 }
 
+/* A dirty leaf of 2M is split by the right that it lacks. */
+static void split_dirty(struct rig *rig, unsigned int i)
+{
+	struct model_map map = {
+		.frame = rig_large_frame(rig->model.page[i].gfn, 0), .level = 2,
+		.rights = SLAT_R | SLAT_W, .type = SLAT_MT_WB,
+	};
+
+	CHECK(!rig_map_as(rig, i, &map));
+	rig_access(rig, i, HW_WRITE);
+	map.level = 1;
+	map.rights = SLAT_RWX;
+	CHECK(!rig_map_as(rig, i, &map));
+}
+
 static void harvest_all(struct rig *rig)
 {
 	rig_harvest(rig, 0, model_last_gfn(&rig->model));
@@ -136,17 +151,8 @@ TEST_F(harvest, large_leaves_go)
 TEST_F(harvest, parts_of_a_dirty_leaf_are_dirty)
 {
 	struct rig *rig = self->rig;
-	const struct model_map wider = {
-		.frame = rig_large_frame(GFN, 0), .level = 1, .rights = SLAT_RWX,
-		.type = SLAT_MT_WB,
-	};
-	struct model_map narrow = wider;
 
-	narrow.level = 2;
-	narrow.rights = SLAT_R | SLAT_W;
-	EXPECT_EQ(0, rig_map_as(rig, self->page, &narrow));
-	rig_access(rig, self->page, HW_WRITE);
-	EXPECT_EQ(0, rig_map_as(rig, self->page, &wider));
+	split_dirty(rig, self->page);
 	harvest_all(rig);
 	EXPECT_EQ(512, rig->mmu.cut_gen);
 	rig_check(rig);
@@ -193,19 +199,10 @@ TEST_F(harvest, without_a_log)
 TEST_F(harvest, of_full_tables_is_bounded)
 {
 	struct rig *rig = self->rig;
-	const struct model_map wider = {
-		.frame = rig_large_frame(GFN, 0), .level = 1, .rights = SLAT_RWX,
-		.type = SLAT_MT_WB,
-	};
-	struct model_map narrow = wider;
 	const unsigned int after = rig_index(rig, GFN + 512 + 13);
 	unsigned int calls;
 
-	narrow.level = 2;
-	narrow.rights = SLAT_R | SLAT_W;
-	EXPECT_EQ(0, rig_map_as(rig, self->page, &narrow));
-	rig_access(rig, self->page, HW_WRITE);
-	EXPECT_EQ(0, rig_map_as(rig, self->page, &wider));
+	split_dirty(rig, self->page);
 	rig_map(rig, after, rig_frame(0), SLAT_RWX);
 	rig_access(rig, after, HW_WRITE);
 	calls = rig_harvest(rig, 0, GFN + 1024);
