@@ -3,6 +3,8 @@
  * D7, D6: while a slot logs, huge pages of the host's are mapped in leaves of 4K, each of
  * which is dirty for itself; when it does not any more, large leaves come back.
  */
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "dirty.h"
@@ -159,6 +161,72 @@ TEST_F(large, D7_moved)
 	watch_write(&play->worker, VM_PLAY_GPA + HUGE + 7 * PAGE_SIZE, 1);
 	EXPECT_EQ(1, vm_leaf(play->vm, VM_PLAY_GPA + HUGE + 7 * PAGE_SIZE).level);
 	EXPECT_TRUE(PLAY_DIRTY(play, 7));
+}
+
+/* --- a fault that is on its way while logging starts */
+
+#define POOL	"/proc/sys/vm/nr_hugepages"
+
+static void *start_log(void *play)
+{
+	play_flags(play, LOG);
+	return NULL;
+}
+
+static void fill_huge(int fd, void *at)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)at, .src = (uintptr_t)mem_alloc(HUGE), .len = HUGE,
+	};
+
+	REQUIRE(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+}
+
+static void guest_writes_twice(uint64_t gpa)
+{
+	*(volatile uint64_t *)gpa = 1;
+	guest_report(1, 0);
+	*(volatile uint64_t *)(gpa + 9 * PAGE_SIZE) = 1;
+	guest_report(2, 0);
+}
+
+static void *await_report(void *vcpu)
+{
+	vcpu_await(vcpu, 1);
+	return NULL;
+}
+
+/* The vCPU has found its slot, and waits for the host's memory: it finds the slot anew. */
+TEST(D7_fault_on_its_way)
+{
+	pthread_t fault, log;
+	struct play play;
+	void *mem;
+	int fd;
+
+	if (slat_is_kvm() || file_write(POOL, "1") || file_number(POOL) != 1)
+		SKIP(return, "no hugetlb page of 2M");
+	mem = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	fd = uffd_open(mem, HUGE);
+	play_create(&play, mem, HUGE, 0);
+	guest_enter_c(play.vcpu, guest_writes_twice, VM_PLAY_GPA);
+	ASSERT_EQ(0, pthread_create(&fault, NULL, await_report, play.vcpu));
+	usleep(50000 * time_scale());
+	ASSERT_EQ(0, pthread_create(&log, NULL, start_log, &play));
+	usleep(50000 * time_scale());
+	fill_huge(fd, mem);
+	ASSERT_EQ(0, pthread_join(fault, NULL));
+	ASSERT_EQ(0, pthread_join(log, NULL));
+	EXPECT_EQ(1, level(&play, 0));
+	vcpu_await(play.vcpu, 2);
+	EXPECT_EQ(1, level(&play, 9));
+	vcpu_destroy(play.vcpu);
+	vm_destroy(play.vm);
+	munmap(mem, HUGE);
+	close(fd);
+	file_write(POOL, "0");
 }
 
 SLAT_HARNESS_MAIN
