@@ -42,8 +42,8 @@ check-long:
 	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE:-svm=))
 	@MACHINE=$(MACHINE) SLAT_SECONDS=120 scripts/run-tests.sh $(KERNEL) \
 		guard_test runstate_race_test
-	@MACHINE=$(MACHINE) SLAT_SECONDS=30 scripts/run-tests.sh $(KERNEL) \
-		race_test race_calls_test fault_parallel_test memory_race_test
+	@MACHINE=$(MACHINE) SLAT_SECONDS=20 scripts/run-tests.sh $(KERNEL) \
+		race_test race_calls_test fault_parallel_test memory_race_test dirty_race_test
 
 unit:
 	@scripts/packages.sh test

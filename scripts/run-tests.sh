@@ -42,8 +42,8 @@ if [ "$kernel" = debug ]; then
 	fi
 fi
 
-# A machine has ten such cases.
-limit=$((limit + 10 * ${SLAT_SECONDS:-0}))
+# A machine has two dozen such cases at most.
+limit=$((limit + 24 * ${SLAT_SECONDS:-0}))
 
 mkdir -p "$build/run" "$build/log"
 work=$(mktemp -d "$build/run/check.XXXXXX")

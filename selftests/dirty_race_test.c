@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * D1, D4, B3: no write is lost while guests write, the log is read, the host takes memory
- * away and gives it back, and slots begin and cease to log. SLAT_SLOW=N makes it N times as
- * long.
+ * away and gives it back, and slots begin and cease to log.
  */
 #include <sched.h>
 #include <sys/mman.h>
@@ -13,13 +12,6 @@
 #define LOG	KVM_MEM_LOG_DIRTY_PAGES
 #define MANUAL	KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE
 #define SECONDS	3
-
-static double seconds(void)
-{
-	const char *text = getenv("SLAT_SLOW");
-
-	return SECONDS * (text ? atof(text) : 1);
-}
 
 /* --- somebody who changes the guest's memory, but not its contents */
 
@@ -150,7 +142,7 @@ TEST_F_TIMEOUT(migrate, D4_copy_is_complete, 120)
 		ASSERT_EQ(0, vm_try_dirty_manual(play.vm, variant->manual));
 	zapper_start(&zapper, &play);
 	copy_start(&copy);
-	for_rounds (i, 100000, seconds()) {
+	for_rounds (i, look_often(100000), look_for(SECONDS)) {
 		if (i % 50 == 49) {
 			play_flags(&play, 0);
 			worker_wait(&play.worker, &play.mix->rounds, 1);
@@ -213,7 +205,7 @@ SLOW_TEST(race, D4_two_harvesters)
 		harvester[k] = (struct harvester){ .vm = play.vm, .seen = seen };
 		ASSERT_EQ(0, pthread_create(&harvester[k].thread, NULL, harvest, &harvester[k]));
 	}
-	for_rounds (i, 10000, seconds()) {
+	for_rounds (i, look_often(10000), look_for(SECONDS)) {
 		for (k = 0; k < DIRTY_WORDS(PAGES); k++)
 			__atomic_store_n(&seen[k], 0, __ATOMIC_RELAXED);
 		/* All pages are written, and then read by both. */
@@ -261,7 +253,7 @@ SLOW_TEST(race, D1_slot_changes)
 		harvester[k] = (struct harvester){ .vm = play.vm };
 		ASSERT_EQ(0, pthread_create(&harvester[k].thread, NULL, read_log, &harvester[k]));
 	}
-	for_rounds (i, 10000, seconds()) {
+	for_rounds (i, look_often(10000), look_for(SECONDS)) {
 		play_flags(&play, i % 2 ? LOG : 0);
 		vm_slot(play.vm, VM_PLAY_SLOT, LOG, VM_PLAY_GPA + 2 * MIB, SIZE, play.mem);
 		vm_slot_delete(play.vm, VM_PLAY_SLOT);
