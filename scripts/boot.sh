@@ -12,8 +12,8 @@
 #             For Bochs, another model of its CPUs
 #  -x         a CPU without the virtualization that slat needs
 #  -s CPUS    default 2               -m MEMORY  default 2G
-#  -r         real parallelism (MTTCG). Hold KVM's or slat's preempt notifier key
-#             on with an idle VM first, else text patching can hang the machine
+#  -r         real parallelism (MTTCG). Keep the kernel from patching its code, as by
+#             selftests/modules/slat_calm.c, else it hangs or crashes now and then
 #  -i         deterministic: one EPYC CPU on which each instruction takes 1 ns
 #  -t SECS    time limit, default 300
 #  -l         look for memory leaks at the end (debug kernel): takes a minute

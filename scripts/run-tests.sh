@@ -94,7 +94,12 @@ start() {
 	for test in "${all[@]}"; do
 		case " $* " in *" $test "*) ;; *) rm "$root/tests/slat/$test" ;; esac
 	done
-	printf 'export SLAT_TIME_SCALE=%s SLAT_SECONDS=%s\n/tests/run_kselftest.sh\n' "$scale" "${SLAT_SECONDS:-}" > "$work/$name.sh"
+	{
+		# See boot.sh.
+		case " $options " in *' -r '*) echo 'insmod /lib/slat/slat_calm.ko' ;; esac
+		echo "export SLAT_TIME_SCALE=$scale SLAT_SECONDS=${SLAT_SECONDS:-}"
+		echo /tests/run_kselftest.sh
+	} > "$work/$name.sh"
 	# shellcheck disable=SC2086
 	"$scripts/boot.sh" -M "$emulator" -K "$kernel" -k "$work/slat.ko" -t $limit -d "$root" -d "$work/modules" \
 		-L "$build/log/$kernel.$name" $options "$work/$name.sh" 2> "$work/$name.err" | tap "$@" && rc=0 || rc=${PIPESTATUS[0]}
