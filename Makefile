@@ -58,8 +58,8 @@ check-qemu:
 	@MACHINE=$(MACHINE) scripts/qemu-guest.sh $(KERNEL)
 
 bench:
-	@scripts/packages.sh module test machine
-	@scripts/bench.sh $(KERNEL)
+	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE:-svm=))
+	@MACHINE=$(MACHINE) scripts/bench.sh $(KERNEL)
 
 debug-kernel:
 	@scripts/packages.sh kernel
@@ -105,7 +105,7 @@ help:
 ##                         run KVM's own selftests on slat (minutes)
 ## make check-qemu [MACHINE=M]
 ##                         boot Linux in Debian's QEMU on slat
-## make bench              count instructions on slat and on KVM
+## make bench [MACHINE=M]  count instructions on slat and on KVM
 ## make debug-kernel       build the test machine's debug kernel (minutes, once)
 ## make install            slat.ko for KDIR, the udev rule for /dev/slat, the header
 ##                         (DESTDIR, PREFIX, UDEVDIR)
