@@ -122,9 +122,8 @@ static bool linear_64(const struct slat_mode *mode, u64 linear, unsigned int len
 	       slat_is_canonical(linear + len - 1, mode->cr4);
 }
 
-/* Return: whether the access is allowed, and then *@linear. */
-static bool segmentation(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset,
-			 unsigned int len, unsigned int access, u64 *linear)
+bool slat_linear_try(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset, unsigned int len,
+		     unsigned int access, u64 *linear)
 {
 	struct kvm_segment segment;
 	const struct slat_mode *mode = &vcpu->mode;
@@ -140,18 +139,10 @@ static bool segmentation(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 off
 	return linear_64(mode, *linear, len);
 }
 
-bool slat_linear_ok(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset, unsigned int len,
-		    unsigned int access)
-{
-	u64 linear;
-
-	return segmentation(vcpu, seg, offset, len, access, &linear);
-}
-
 int slat_linear(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset, unsigned int len,
 		unsigned int access, u64 *linear)
 {
-	if (segmentation(vcpu, seg, offset, len, access, linear))
+	if (slat_linear_try(vcpu, seg, offset, len, access, linear))
 		return 0;
 	slat_vcpu_inject(vcpu, seg == SLAT_SEG_SS ? X86_TRAP_SS : X86_TRAP_GP, true, 0);
 	return SLAT_INJECTED;

@@ -38,9 +38,13 @@ int slat_gpa_write(struct slat_vcpu *vcpu, u64 gpa, const void *data, unsigned i
 /** slat_gpa_is_memory() - would slat_gpa_read(), or slat_gpa_write() for @write, find a slot? */
 bool slat_gpa_is_memory(struct slat_vm *vm, u64 gpa, bool write);
 
-/** slat_linear_ok() - would slat_linear() give an address?  Raises nothing. */
-bool slat_linear_ok(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset, unsigned int len,
-		    unsigned int access);
+/**
+ * slat_linear_try() - the linear address of seg:offset, but no exception is raised
+ * @access:	SLAT_R, SLAT_W or both; SLAT_X
+ * Return: whether there is one, and then @linear.
+ */
+bool slat_linear_try(struct slat_vcpu *vcpu, enum slat_insn_seg seg, u64 offset, unsigned int len,
+		     unsigned int access, u64 *linear);
 
 /**
  * slat_linear() - segmentation: the linear address of seg:offset

@@ -309,11 +309,9 @@ static int shutdown(struct slat_vcpu *vcpu)
 /* Return: 0; -ENOENT: the guest may not access the byte so; -EFAULT. */
 static int find_code(struct slat_vcpu *vcpu, unsigned int offset, unsigned int access, u64 *gpa)
 {
-	const u64 rip = vcpu->rip + offset;
 	u64 linear;
 
-	if (!slat_linear_ok(vcpu, SLAT_SEG_CS, rip, 1, SLAT_X) ||
-	    slat_linear(vcpu, SLAT_SEG_CS, rip, 1, SLAT_X, &linear))
+	if (!slat_linear_try(vcpu, SLAT_SEG_CS, vcpu->rip + offset, 1, SLAT_X, &linear))
 		return -ENOENT;
 	return slat_translate_try(vcpu, linear, access, gpa);
 }

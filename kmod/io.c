@@ -170,7 +170,7 @@ static unsigned int chunk_count(struct slat_vcpu *vcpu, const struct slat_insn *
 	if (left <= 1 || (vcpu->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF)))
 		return 1;
 	count = clamp_t(u64, room / insn->opsize, 1, left);
-	return slat_linear_ok(vcpu, seg, offset, count * insn->opsize, access) ? count : 1;
+	return slat_linear_try(vcpu, seg, offset, count * insn->opsize, access, &linear) ? count : 1;
 }
 
 static int find_chunk(struct slat_vcpu *vcpu, struct slat_fragment fragment[2])

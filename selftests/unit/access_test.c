@@ -90,7 +90,7 @@ static void check_segment(struct __test_metadata *_metadata, struct slat_vcpu *v
 		.base = 0xfffff000, .limit = c->limit, .type = c->type, .db = c->db,
 		.present = 1, .s = 1,
 	};
-	EXPECT_EQ(c->ok, slat_linear_ok(vcpu, seg, c->offset, c->len, c->access));
+	EXPECT_EQ(c->ok, slat_linear_try(vcpu, seg, c->offset, c->len, c->access, &linear));
 	EXPECT_FALSE(vcpu->events.exception.pending);
 	ret = slat_linear(vcpu, seg, c->offset, c->len, c->access, &linear);
 	EXPECT_EQ(c->ok ? 0 : SLAT_INJECTED, ret);
@@ -120,18 +120,19 @@ TEST_F(access, no_segment)
 		.limit = 0xffff, .type = DATA_RW, .db = 1, .present = 1, .s = 1,
 	};
 	struct kvm_segment *fs = &self->vcpu.segment[SLAT_SEG_FS];
+	u64 linear;
 
 	set_mode(&self->vcpu, PROT);
 	*fs = good;
-	EXPECT_TRUE(slat_linear_ok(&self->vcpu, SLAT_SEG_FS, 0, 1, SLAT_R));
+	EXPECT_TRUE(slat_linear_try(&self->vcpu, SLAT_SEG_FS, 0, 1, SLAT_R, &linear));
 	fs->unusable = 1;
-	EXPECT_FALSE(slat_linear_ok(&self->vcpu, SLAT_SEG_FS, 0, 1, SLAT_R));
+	EXPECT_FALSE(slat_linear_try(&self->vcpu, SLAT_SEG_FS, 0, 1, SLAT_R, &linear));
 	*fs = good;
 	fs->present = 0;
-	EXPECT_FALSE(slat_linear_ok(&self->vcpu, SLAT_SEG_FS, 0, 1, SLAT_R));
+	EXPECT_FALSE(slat_linear_try(&self->vcpu, SLAT_SEG_FS, 0, 1, SLAT_R, &linear));
 	*fs = good;
 	fs->s = 0;
-	EXPECT_FALSE(slat_linear_ok(&self->vcpu, SLAT_SEG_FS, 0, 1, SLAT_R));
+	EXPECT_FALSE(slat_linear_try(&self->vcpu, SLAT_SEG_FS, 0, 1, SLAT_R, &linear));
 }
 
 /* In 64-bit mode only the address counts, and only FS and GS have a base. */
@@ -153,17 +154,17 @@ TEST_F(access, long_mode)
 		EXPECT_EQ(low - 3, linear);
 		EXPECT_EQ(0, slat_linear(vcpu, seg, high - base, 4, SLAT_W, &linear));
 		EXPECT_EQ(high, linear);
-		EXPECT_FALSE(slat_linear_ok(vcpu, seg, low - 2 - base, 4, SLAT_R));
-		EXPECT_FALSE(slat_linear_ok(vcpu, seg, high - 1 - base, 4, SLAT_R));
+		EXPECT_FALSE(slat_linear_try(vcpu, seg, low - 2 - base, 4, SLAT_R, &linear));
+		EXPECT_FALSE(slat_linear_try(vcpu, seg, high - 1 - base, 4, SLAT_R, &linear));
 	}
 	EXPECT_EQ(SLAT_INJECTED, slat_linear(vcpu, SLAT_SEG_SS, high - 1, 1, SLAT_R, &linear));
 	EXPECT_EQ(12, vcpu->events.exception.vector);
 	vcpu->mode.cr4 = X86_CR4_LA57;
-	EXPECT_TRUE(slat_linear_ok(vcpu, SLAT_SEG_SS, high - 1, 1, SLAT_R));
+	EXPECT_TRUE(slat_linear_try(vcpu, SLAT_SEG_SS, high - 1, 1, SLAT_R, &linear));
 
 	/* compatibility mode has segments */
 	vcpu->mode.cs_l = false;
-	EXPECT_FALSE(slat_linear_ok(vcpu, SLAT_SEG_DS, 0, 1, SLAT_R));
+	EXPECT_FALSE(slat_linear_try(vcpu, SLAT_SEG_DS, 0, 1, SLAT_R, &linear));
 }
 
 /* --- fetch */
