@@ -100,7 +100,7 @@ help:
 ##                         build with all warnings, run unit tests and kselftests
 ## make unit               only the unit tests
 ## make check-long [KERNEL=K] [MACHINE=M]
-##                         look for races a quarter of an hour
+##                         look for races for minutes
 ## make check-kvm-selftests [TEST="rseq_test"] [MACHINE=M]
 ##                         run KVM's own selftests on slat (minutes)
 ## make check-qemu [MACHINE=M]

@@ -586,6 +586,35 @@ SLOW_TEST(guard, P2_neither_overtakes)
 	copying_guest_end(race.vcpu);
 }
 
+/* --- mapped again and again, for the bench */
+
+static int repeat(int claims, const char *what, uint64_t gfn, unsigned int times)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s %lx %u", what, gfn, times);
+	return claims_write(claims, text);
+}
+
+SLOW_TEST(guard, P1_repeated)
+{
+	struct vm *vm;
+	int claims;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM does not have it");
+	vm = vm_create_empty();
+	vm_slot(vm, 1, KVM_MEM_READONLY, GPA, SIZE, mem_alloc(SIZE));
+	claims = claims_open(getpid());
+	EXPECT_EQ(0, repeat(claims, "read", GFN, 10000));
+	EXPECT_EQ(-EINVAL, repeat(claims, "read", GFN, 10001));
+	EXPECT_EQ(-ENOENT, repeat(claims, "read", GFN - 1, 1));
+	EXPECT_EQ(-EROFS, repeat(claims, "write", GFN, 1));
+	EXPECT_EQ(0, claim(claims, 0, -1ul));
+	close(claims);
+	vm_destroy(vm);
+}
+
 /* --- unbalanced */
 
 SLOW_TEST(guard, P1_second_unmap_is_refused)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -178,6 +179,7 @@ TEST_F(memory, P1_reads_what_is_mapped)
 TEST_F(memory, P1_secret_memory)
 {
 	const int fd = syscall(SYS_memfd_secret, 0);
+	char path[160], text[64];
 	uint8_t *mem;
 	char byte;
 
@@ -190,6 +192,10 @@ TEST_F(memory, P1_secret_memory)
 	vm_slot(self->vm, 2, 0, 2 * GPA, PAGE_SIZE, mem);
 	EXPECT_EQ(-EFAULT, try_read(self->vm, 2 * GPA, &byte, 1));
 	EXPECT_EQ(-EFAULT, try_write(self->vm, 2 * GPA, "x", 1));
+	/* It is not even mapped: a copy would fail anyway. */
+	vm_debugfs(path, sizeof(path), getpid(), "/guard_test");
+	snprintf(text, sizeof(text), "read %lx 1", 2 * GPA / PAGE_SIZE);
+	EXPECT_EQ(-EFAULT, file_write(path, text));
 	EXPECT_EQ(1, *mem);
 	close(fd);
 }

@@ -3,7 +3,10 @@
  * B1: MONITOR and MWAIT, which do nothing, and the quirks of KVM that a VMM can
  * do without.
  */
+#include <string.h>
+
 #include "harness.h"
+#include "worker.h"
 
 #define MSR_MISC_ENABLE	0x1a0u
 #define MWAIT		(1ul << 18)
@@ -181,6 +184,28 @@ TEST_F(quirk, foreign_hypercall_in_read_only_code)
 	pte = vm_pte(self->vm, (uintptr_t)guest_calls + PAGE_SIZE);
 	*pte &= ~PT_WRITE;
 	expect_calls(_metadata, self->vcpu, UD_VECTOR);
+}
+
+/* Nor in a slot that is read-only. */
+TEST_F(quirk, foreign_hypercall_in_rom)
+{
+	const uint64_t gpa = VM_PLAY_GPA;
+	uint8_t *rom = mem_alloc(PAGE_SIZE);
+	struct kvm_sregs sregs;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM exits for the write");
+	memcpy(rom, code_hypercall, code_hypercall_end - code_hypercall);
+	rom[HYPERCALL_AT + 2] = foreign();
+	vm_make_play_tables(self->vm);
+	vm_slot(self->vm, VM_PLAY_SLOT, KVM_MEM_READONLY, gpa, PAGE_SIZE, rom);
+	guest_enter_long(self->vcpu, gpa, 0);
+	vcpu_get_sregs(self->vcpu, &sregs);
+	sregs.idt.limit = 0;
+	vcpu_set_sregs(self->vcpu, &sregs);
+	/* #UD, which nobody handles. */
+	vcpu_run_to(self->vcpu, KVM_EXIT_SHUTDOWN);
+	EXPECT_EQ(foreign(), rom[HYPERCALL_AT + 2]);
 }
 
 TEST_F(quirk, refusals)

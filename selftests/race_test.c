@@ -190,8 +190,7 @@ SLOW_TEST(race, anything_with_anything)
 
 	arena_create(&arena);
 	run_racers(&arena, racers, RACERS, race, look_for(SECONDS));
-	vcpu_destroy(arena.play.vcpu);
-	vm_destroy(arena.play.vm);
+	arena_destroy(&arena);
 }
 
 /* --- each pair of calls, for a short time */
@@ -219,8 +218,7 @@ SLOW_TEST(race, each_pair)
 		arena.stop = false;
 		run_racers(&arena, racers, 2, race_one, 0.05);
 	}
-	vcpu_destroy(arena.play.vcpu);
-	vm_destroy(arena.play.vm);
+	arena_destroy(&arena);
 }
 
 /* --- the file descriptors go away under the calls */

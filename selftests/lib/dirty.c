@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Dirty logs, and guests that write what is to be found there. */
 #include "dirty.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
 
 int vm_try_get_dirty(struct vm *vm, uint32_t slot, void *bitmap)
 {

@@ -47,6 +47,12 @@ void arena_create_idle(struct arena *arena)
 	take_fds(arena);
 }
 
+void arena_destroy(struct arena *arena)
+{
+	vcpu_destroy(arena->play.vcpu);
+	vm_destroy(arena->play.vm);
+}
+
 uint64_t dice(struct racer *racer, uint64_t sides)
 {
 	racer->seed ^= racer->seed << 13;

@@ -29,6 +29,9 @@ void arena_create(struct arena *arena);
 /* Without a guest: a VM of the format that is not the CPU's. */
 void arena_create_idle(struct arena *arena);
 
+/* What either has made. */
+void arena_destroy(struct arena *arena);
+
 /* A number below sides. */
 uint64_t dice(struct racer *racer, uint64_t sides);
 /* Good, unmapped, read-only, the guest's own memory, the kernel's. */

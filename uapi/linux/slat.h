@@ -56,8 +56,8 @@
  *   KVM_ENABLE_CAP           KVM_CAP_X86_USER_SPACE_MSR, KVM_CAP_MAX_VCPU_ID,
  *                            KVM_CAP_X86_TRIPLE_FAULT_EVENT,
  *                            KVM_CAP_DISABLE_QUIRKS, KVM_CAP_DISABLE_QUIRKS2
- *                            (with KVM_X86_QUIRK_FIX_HYPERCALL_INSN, code that
- *                            the guest cannot write gets #UD, not #PF),
+ *                            (KVM_X86_QUIRK_FIX_HYPERCALL_INSN leaves code alone
+ *                            that the guest cannot write: #UD, not #PF),
  *                            KVM_CAP_EXIT_HYPERCALL, KVM_CAP_MSR_PLATFORM_INFO,
  *                            KVM_CAP_EXCEPTION_PAYLOAD, SLAT_CAP_RUNSTATE,
  *                            KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: args[0] is 0,
