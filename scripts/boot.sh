@@ -12,8 +12,7 @@
 #             For Bochs, another model of its CPUs
 #  -x         a CPU without the virtualization that slat needs
 #  -s CPUS    default 2               -m MEMORY  default 2G
-#  -r         real parallelism (MTTCG). Keep the kernel from patching its code, as by
-#             selftests/modules/slat_calm.c, else it hangs or crashes now and then
+#  -r         real parallelism (MTTCG), as soon as the kernel has patched its code
 #  -i         deterministic: one EPYC CPU on which each instruction takes 1 ns
 #  -t SECS    time limit, default 300
 #  -l         look for memory leaks at the end (debug kernel): takes a minute
@@ -30,7 +29,7 @@
 again=("$0" "$@")
 
 machine=qemu kernel=6.1 module='' load=1 lacking='' overlays=() cpu='' cpus=2 memory=2G accel=tcg,tb-size=512,thread=single
-icount=() limit=300 append='' extra='' keep='' verbose='' leaks=off
+icount=() parallel='' limit=300 append='' extra='' keep='' verbose='' leaks=off
 while getopts M:K:k:nd:c:xs:m:rit:la:q:L:v o; do
 	case $o in
 	M) machine=$OPTARG ;;
@@ -42,7 +41,7 @@ while getopts M:K:k:nd:c:xs:m:rit:la:q:L:v o; do
 	x) lacking=1 ;;
 	s) cpus=$OPTARG ;;
 	m) memory=$OPTARG ;;
-	r) accel=tcg,tb-size=512,thread=multi ;;
+	r) parallel=1 accel=tcg,tb-size=512,thread=multi ;;
 	i)
 		# Counting instructions works with one CPU only.
 		cpus=1 accel=tcg,tb-size=512
@@ -109,6 +108,7 @@ make_root() {
 	cp "$kernel_dir/lib/modules/$release"/modules.{builtin*,order} "$root/lib/modules/$release/"
 	depmod -b "$root" "$release"
 	[ -z "$module" ] || strip --strip-debug -o "$root/lib/slat/slat.ko" "$module"
+	[ -z "$parallel" ] || strip --strip-debug -o "$root/lib/slat/slat_calm.ko" "$build/$kernel/selftests/modules/slat_calm.ko"
 }
 
 make_root "$run/root"
@@ -125,6 +125,10 @@ args="console=ttyS0,115200 panic=-1 oops=panic softlockup_panic=1 watchdog_thres
 tsc=reliable cryptomgr.notests random.trust_cpu=on
 mitigations=off suspend.pm_test_delay=1 kmemleak=$leaks run.load=$load$append"
 args=${args//$'\n'/ }
+
+# QEMU's parallel CPUs may go on executing code that has just been patched as it was in
+# between: one CPU boots alone, and the others come when there is nothing left to patch.
+[ -z "$parallel" ] || args+=" maxcpus=1 noreplace-smp run.parallel=1"
 
 # The kernel must not use cmpxchg16b: QEMU 7.2 derives the other flags from stale
 # state, which may set the trap flag or turn interrupts off, and 6.12 mostly does not

@@ -95,8 +95,6 @@ start() {
 		case " $* " in *" $test "*) ;; *) rm "$root/tests/slat/$test" ;; esac
 	done
 	{
-		# See boot.sh.
-		case " $options " in *' -r '*) echo 'insmod /lib/slat/slat_calm.ko' ;; esac
 		echo "export SLAT_TIME_SCALE=$scale SLAT_SECONDS=${SLAT_SECONDS:-}"
 		echo /tests/run_kselftest.sh
 	} > "$work/$name.sh"
