@@ -153,8 +153,11 @@ set +e
 set -e
 grep -v -e "TCG doesn't support requested feature" -e 'status 0$' "$run/emulator" | sed 's/^/emulator: /' | head -n 20 >&2 || true
 
-# The kernel complained before slat was there, so that no test has run.
-if grep -qx '@@AGAIN' "$run/out" && [ "${BOOT_TRIES:=1}" -lt 3 ]; then
+# The kernel complained, or crashed, before slat was there, so that no test has run.
+stumbled() {
+	grep -qx '@@AGAIN' "$run/out" || ! grep -q -e 'Run /init' -e 'status 124$' "$run/console" "$run/emulator"
+}
+if stumbled && [ "${BOOT_TRIES:=1}" -lt 3 ]; then
 	say "the machine stumbled at boot, once more"
 	rm -rf "$run"
 	export BOOT_TRIES=$((BOOT_TRIES + 1))
