@@ -56,6 +56,7 @@ static void spare_emulator(struct kvm_sregs *sregs)
 		sregs->efer &= ~(uint64_t)EFER_LME;
 	sregs->ss.present = 1;
 	sregs->ss.type = 3;
+	sregs->ss.unusable = 0;
 }
 
 /*
@@ -66,17 +67,21 @@ static void call_vcpu_state(struct racer *racer)
 {
 	static __thread uint64_t buffer[PAGE_SIZE / 8];
 	unsigned int i = dice(racer, ARRAY_SIZE(vcpu_requests)), k;
-	void *arg = buffer;
+	void *arg;
 
 	if (i == 6 || i == 7 || i == 8 || i == 9)
 		buffer[0] = dice(racer, 20);
 	for (k = dice(racer, 3); k; k--)
 		buffer[dice(racer, 128)] ^= 1ull << dice(racer, 64);
-	if (vcpu_requests[i] == KVM_SET_SREGS)
-		spare_emulator((void *)buffer);
-	arg = any_pointer(racer, arg);
+	arg = any_pointer(racer, buffer);
 	if (arg == racer->arena->mem && !dice(racer, 2))
 		arg = buffer;
+	if (vcpu_requests[i] == KVM_SET_SREGS) {
+		spare_emulator((void *)buffer);
+		/* What others write meanwhile would not spare it. */
+		if (arg == racer->arena->mem)
+			arg = buffer;
+	}
 	ioctl(racer->arena->vcpu_fd, vcpu_requests[i], arg);
 }
 
