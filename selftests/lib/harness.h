@@ -5,6 +5,7 @@
 
 #include <kselftest_harness.h>
 
+#include "crash.h"
 #include "guest.h"
 #include "guest_lib.h"
 #include "run.h"
@@ -80,6 +81,7 @@ int main(int argc, char **argv)						\
 				   strerror(-fd));			\
 	close(fd);							\
 	test_limits_extend();						\
+	crash_report();							\
 	return test_harness_run(argc, argv);				\
 }
 
