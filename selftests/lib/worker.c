@@ -93,6 +93,13 @@ void worker_start(struct worker *worker, struct vcpu *vcpu)
 	REQUIRE(!ret, "pthread_create: %s", strerror(ret));
 }
 
+/* Why it ended on its own. */
+static void tell(const struct worker *worker)
+{
+	fprintf(stderr, "# KVM_RUN: %s\n", strerror(-worker->error));
+	vcpu_dump(worker->vcpu);
+}
+
 bool worker_stop(struct worker *worker)
 {
 	bool is_well;
@@ -104,10 +111,8 @@ bool worker_stop(struct worker *worker)
 	pthread_join(worker->thread, NULL);
 	worker->vcpu->run->immediate_exit = 0;
 	is_well = !worker->error && !worker->exit_reason;
-	if (!is_well) {
-		fprintf(stderr, "# KVM_RUN: %s\n", strerror(-worker->error));
-		vcpu_dump(worker->vcpu);
-	}
+	if (!is_well)
+		tell(worker);
 	return is_well;
 }
 
@@ -117,8 +122,10 @@ bool worker_wait(struct worker *worker, const unsigned long *counter,
 	unsigned long first = __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 
 	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) - first < more) {
-		if (__atomic_load_n(&worker->ended, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&worker->ended, __ATOMIC_ACQUIRE)) {
+			tell(worker);
 			return false;
+		}
 		give_way();
 	}
 	return true;
