@@ -121,9 +121,15 @@ elsewhere() {
 	[ "$emulator" != qemu ] && [[ " $1 " =~ \ -[rqci]\  ]]
 }
 
-# queue NAME "OPTIONS" TEST...: starts a machine when a processor is free
+# queue NAME "OPTIONS" TEST...: starts a machine when a processor is free, or, if its CPUs
+# are to run at the same time, when all are
 queue() {
 	[ $# -gt 2 ] || return 0
+	if [[ " $2 " =~ \ -r\  ]]; then
+		wait
+		start "$@" < /dev/null
+		return
+	fi
 	while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
 		wait -n
 	done
