@@ -12,7 +12,8 @@
 #             For Bochs, another model of its CPUs
 #  -x         a CPU without the virtualization that slat needs
 #  -s CPUS    default 2               -m MEMORY  default 2G
-#  -r         real parallelism (MTTCG), as soon as the kernel has patched its code
+#  -r         real parallelism (MTTCG), as soon as the kernel has patched its code;
+#             there is one more CPU, on which SCRIPT does not run
 #  -i         deterministic: one EPYC CPU on which each instruction takes 1 ns
 #  -t SECS    time limit, default 300
 #  -l         look for memory leaks at the end (debug kernel): takes a minute
@@ -128,7 +129,13 @@ args=${args//$'\n'/ }
 
 # QEMU's parallel CPUs may go on executing code that has just been patched as it was in
 # between: one CPU boots alone, and the others come when there is nothing left to patch.
+#
+# And any of them that loads FPU state writes flags of CPU 0 back as it has read them
+# (cpu_clear_ignne() in QEMU), GIF and the one for nested paging among them. When CPU 0
+# left a guest just then, it went on in the host with the guest's nested tables. So CPU 0
+# runs no guests: init keeps what it starts on the others.
 [ -z "$parallel" ] || args+=" maxcpus=1 noreplace-smp run.parallel=1"
+[ -z "$parallel" ] || cpus=$((cpus + 1))
 
 # The kernel must not use cmpxchg16b: QEMU 7.2 derives the other flags from stale
 # state, which may set the trap flag or turn interrupts off, and 6.12 mostly does not

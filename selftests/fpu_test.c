@@ -5,9 +5,9 @@
  * new vCPU sees nobody's.
  */
 #include <pthread.h>
-#include <sched.h>
 
 #include "harness.h"
+#include "worker.h"
 
 /* What FXSAVE saves, and all of ymm0 to ymm15. */
 struct fpu_regs {
@@ -311,15 +311,11 @@ static void fpu_slices(struct __test_metadata *_metadata,
 {
 	struct fpu_thread threads[2];
 	struct fpu_regs in, out;
-	cpu_set_t set;
 	int i;
 
 	watchdog_start(25);
-	if (one_cpu) {
-		CPU_ZERO(&set);
-		CPU_SET(0, &set);
-		ASSERT_EQ(0, sched_setaffinity(0, sizeof(set), &set));
-	}
+	if (one_cpu)
+		pin(0);
 	for (i = 0; i < 2; i++) {
 		fpu_enter(vcpus[i], i, guest_fpu_spins,
 			  (struct fpu_guest){ 30 + i, avx, SPIN_LOOPS });

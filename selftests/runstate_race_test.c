@@ -41,7 +41,7 @@ static void *halter_work(void *arg)
 	return NULL;
 }
 
-/* On CPU 1; all others from now on are on CPU 0. */
+/* On a CPU of its own; all others from now on are on another. */
 static void halter_start(struct halter *halter, struct vm *vm)
 {
 	*halter = (struct halter){ .vcpu = vcpu_create(vm, 0) };

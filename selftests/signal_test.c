@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "harness.h"
+#include "worker.h"
 
 VM_FIXTURE(sig);
 
@@ -305,15 +306,6 @@ TEST_F(sig, immediate_exit_from_other_thread)
 
 /* --- fairness */
 
-static void pin_to_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	REQUIRE(!sched_setaffinity(0, sizeof(set), &set), "no CPU %d", cpu);
-}
-
 /*
  * The guest and this thread share one CPU. Each must get its turns: the guest
  * counts on, and this thread sees it count.
@@ -324,7 +316,7 @@ TEST_F(sig, spinning_guest_is_fair)
 	int turns;
 
 	watchdog_start(20);
-	pin_to_cpu(0);
+	pin(0);
 	catch(SIGUSR1);
 	enter_spinning(self->vcpu);
 	ASSERT_EQ(0, pthread_create(&runner.thread, NULL, run_once, &runner));
@@ -345,7 +337,7 @@ TEST_F(sig, two_spinning_guests)
 	int i, turns;
 
 	watchdog_start(20);
-	pin_to_cpu(0);
+	pin(0);
 	catch(SIGUSR1);
 	for (i = 0; i < 2; i++) {
 		enter_spinning(runners[i].vcpu);

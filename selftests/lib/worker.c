@@ -340,13 +340,27 @@ double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-void pin(unsigned int cpu)
+/* The CPUs that there were before the first pin(). */
+static cpu_set_t given;
+
+static void find_given(void)
 {
+	REQUIRE(!sched_getaffinity(0, sizeof(given), &given), "%s", strerror(errno));
+}
+
+void pin(unsigned int nr)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	unsigned int cpu, left = nr;
 	cpu_set_t set;
 
+	pthread_once(&once, find_given);
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &given) && !left--)
+			break;
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	REQUIRE(!sched_setaffinity(0, sizeof(set), &set), "CPU %u: %s", cpu,
+	REQUIRE(!sched_setaffinity(0, sizeof(set), &set), "CPU %u of those given: %s", nr,
 		strerror(errno));
 }
 

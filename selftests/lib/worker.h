@@ -148,8 +148,8 @@ double now(void);
 	     once; once = 0)						\
 		for (; i < (n) && (i < 2 || now() < rounds_end); i++)
 
-/* This thread, and those that it makes from now on, on one CPU. */
-void pin(unsigned int cpu);
+/* This thread, and those that it makes from now on, on one of the CPUs given to the test. */
+void pin(unsigned int nr);
 
 /* Contents of a file in /proc or /sys, a number; -1 without it. */
 long file_number(const char *path);
