@@ -134,8 +134,10 @@ args=${args//$'\n'/ }
 # (cpu_clear_ignne() in QEMU), GIF and the one for nested paging among them. When CPU 0
 # left a guest just then, it went on in the host with the guest's nested tables. So CPU 0
 # runs no guests: init keeps what it starts on the others.
-[ -z "$parallel" ] || args+=" maxcpus=1 noreplace-smp run.parallel=1"
-[ -z "$parallel" ] || cpus=$((cpus + 1))
+if [ -n "$parallel" ]; then
+	args+=" maxcpus=1 noreplace-smp run.parallel=1"
+	cpus=$((cpus + 1))
+fi
 
 # The kernel must not use cmpxchg16b: QEMU 7.2 derives the other flags from stale
 # state, which may set the trap flag or turn interrupts off, and 6.12 mostly does not

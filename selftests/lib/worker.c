@@ -340,21 +340,15 @@ double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* The CPUs that there were before the first pin(). */
-static cpu_set_t given;
-
-static void find_given(void)
-{
-	REQUIRE(!sched_getaffinity(0, sizeof(given), &given), "%s", strerror(errno));
-}
-
 void pin(unsigned int nr)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	/* Before the first call. */
+	static cpu_set_t given;
 	unsigned int cpu, left = nr;
 	cpu_set_t set;
 
-	pthread_once(&once, find_given);
+	if (!CPU_COUNT(&given))
+		REQUIRE(!sched_getaffinity(0, sizeof(given), &given), "%s", strerror(errno));
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &given) && !left--)
 			break;
