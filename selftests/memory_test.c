@@ -4,7 +4,6 @@
  * copy, what becomes of the host's pages, what they refuse and how far they got.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,31 +80,19 @@ TEST_F(memory, P1_crosses_pages_and_slots)
 
 /* --- the host's pages */
 
-static uint64_t page_flags(const void *address)
-{
-	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
-	uint64_t flags = 0;
-
-	REQUIRE(fd >= 0 && pread(fd, &flags, 8, mem_frame(address) * 8) == 8, "kpageflags");
-	close(fd);
-	return flags;
-}
-
-#define KPF_DIRTY	(1ul << 4)
-
 TEST_F(memory, P1_write_marks_the_page_dirty)
 {
 	char byte;
 
 	self->mem[0] = self->mem[PAGE_SIZE] = 1;
 	/* The process's own writes are noted elsewhere, until the page is to go. */
-	if (page_flags(self->mem) & KPF_DIRTY)
+	if (mem_is_dirty(self->mem))
 		SKIP(return, "new pages are dirty");
 	EXPECT_EQ(0, try_read(self->vm, GPA, &byte, 1));
-	EXPECT_EQ(0, page_flags(self->mem) & KPF_DIRTY);
+	EXPECT_FALSE(mem_is_dirty(self->mem));
 	EXPECT_EQ(0, try_write(self->vm, GPA, "x", 1));
-	EXPECT_EQ(KPF_DIRTY, page_flags(self->mem) & KPF_DIRTY);
-	EXPECT_EQ(0, page_flags(self->mem + PAGE_SIZE) & KPF_DIRTY);
+	EXPECT_TRUE(mem_is_dirty(self->mem));
+	EXPECT_FALSE(mem_is_dirty(self->mem + PAGE_SIZE));
 }
 
 /* Reading shares what is shared, writing gives this process a page of its own. */

@@ -4,7 +4,6 @@
  * guest or the VMM do to the addresses afterwards, and nothing keeps it once it is not
  * needed.
  */
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -224,43 +223,18 @@ TEST_F(runstate, R7_slot_deleted)
 
 /* --- dirty, and gone */
 
-#define KPF_DIRTY		4
-#define KPF_COMPOUND_TAIL	16
-
-static int page_flags(uint64_t frame, uint64_t *flags)
-{
-	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC), ret;
-
-	ret = fd >= 0 && pread(fd, flags, sizeof(*flags), frame * sizeof(*flags)) ==
-				 sizeof(*flags) ? 0 : -1;
-	close(fd);
-	return ret;
-}
-
-/* Does the host know that it has to keep what is in the page? Of a large one the first tells. */
-static int is_dirty(const void *mem)
-{
-	uint64_t frame = mem_frame(mem), flags;
-
-	do {
-		if (page_flags(frame, &flags))
-			return -1;
-	} while (flags >> KPF_COMPOUND_TAIL & 1 && frame--);
-	return flags >> KPF_DIRTY & 1;
-}
-
 TEST_F(runstate, R8_pages_are_dirty_in_the_end)
 {
 	uint8_t *mem = vm_ptr(self->vm, AREA_GPA);
 
 	mem[0] = 1;
 	mem[PAGE_SIZE] = 1;
-	if (is_dirty(mem))
-		SKIP(return, "no telling");
+	if (mem_is_dirty(mem))
+		SKIP(return, "new pages are dirty");
 	ASSERT_EQ(0, vm_try_set_runstate(self->vm, 0, AREA_GPA + PAGE_SIZE - 8));
 	ASSERT_EQ(0, vm_try_set_runstate(self->vm, 0, 0));
-	EXPECT_EQ(1, is_dirty(mem));
-	EXPECT_EQ(1, is_dirty(mem + PAGE_SIZE));
+	EXPECT_TRUE(mem_is_dirty(mem));
+	EXPECT_TRUE(mem_is_dirty(mem + PAGE_SIZE));
 }
 
 /* A VMM that is killed while areas come and go. */

@@ -465,16 +465,37 @@ void mem_make_small(void *mem, size_t size)
 	memset(mem, 1, size);
 }
 
+/* An entry of a file in /proc that has one of 64 bits for each page. */
+static uint64_t page_entry(const char *path, uint64_t page)
+{
+	const off_t at = page * sizeof(uint64_t);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	REQUIRE(fd >= 0 && pread(fd, &entry, sizeof(entry), at) == sizeof(entry), "no %s", path);
+	close(fd);
+	return entry;
+}
+
 #define PAGEMAP_PRESENT	(1ull << 63)
 #define PAGEMAP_FRAME	((1ull << 55) - 1)
 
 uint64_t mem_frame(const void *address)
 {
-	const off_t at = (uintptr_t)address / PAGE_SIZE * sizeof(uint64_t);
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
+	const uint64_t entry = page_entry("/proc/self/pagemap", (uintptr_t)address / PAGE_SIZE);
 
-	REQUIRE(fd >= 0 && pread(fd, &entry, sizeof(entry), at) == sizeof(entry), "no pagemap");
-	close(fd);
 	return entry & PAGEMAP_PRESENT ? entry & PAGEMAP_FRAME : 0;
+}
+
+#define KPF_DIRTY		(1ull << 4)
+#define KPF_COMPOUND_TAIL	(1ull << 16)
+
+bool mem_is_dirty(const void *address)
+{
+	uint64_t frame = mem_frame(address), flags;
+
+	do {
+		flags = page_entry("/proc/kpageflags", frame--);
+	} while (flags & KPF_COMPOUND_TAIL);
+	return flags & KPF_DIRTY;
 }

@@ -109,6 +109,9 @@ void mem_make_small(void *mem, size_t size);
 /* The host's frame behind an address; 0: none is there. */
 uint64_t mem_frame(const void *address);
 
+/* Does the host know that it has to keep what is in the page? A large one is dirty as a whole. */
+bool mem_is_dirty(const void *address);
+
 /* size bytes that end where an inaccessible page begins. */
 void *mem_before_hole(size_t size);
 /* A CPUID that says nent, with room for so many entries before such a page. */
