@@ -228,7 +228,7 @@ SLOW_TEST(thp, compacted)
 	if (file_write("/proc/sys/vm/compact_memory", "1"))
 		SKIP(return, "no CONFIG_COMPACTION");
 	/* Where memory lies well, the kernel moves nothing for some rounds. */
-	for_rounds (i, 100, 60) {
+	for_rounds (i, 100, 20) {
 		if (total && (i >= 10 || now() > enough))
 			break;
 		play_mix(&play, among_holes(MOVE_PAGES * PAGE_SIZE), MOVE_PAGES * PAGE_SIZE);
