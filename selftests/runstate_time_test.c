@@ -172,6 +172,8 @@ TEST_F(time, R6_waiting_for_host_memory_is_stolen)
 	ASSERT_EQ(0, vm_try_set_runstate(self->vm, 0, AREA_GPA));
 	WRITE_ONCE(watch->address, VM_PLAY_GPA);
 	__atomic_store_n(&watch->op, WATCH_READ, __ATOMIC_RELEASE);
+	/* Not the time that it waits for a CPU before it gets there. */
+	uffd_await(uffd);
 	EXPECT_TRUE(vm_await_time(&worker, SLAT_RUNSTATE_RUNNABLE, 50 * MS));
 	EXPECT_EQ(SLAT_RUNSTATE_RUNNABLE, vm_get_runstate(self->vm, 0).state);
 	uffd_fill(uffd, mem, page);

@@ -433,6 +433,14 @@ int uffd_open(void *mem, size_t size)
 	return fd;
 }
 
+void uffd_await(int fd)
+{
+	struct uffd_msg msg;
+
+	REQUIRE(read(fd, &msg, sizeof(msg)) == sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT,
+		"userfaultfd: %s", strerror(errno));
+}
+
 void uffd_fill(int fd, void *at, void *page)
 {
 	struct uffdio_copy copy = {

@@ -166,6 +166,8 @@ void drop_capability(unsigned int cap);
 /* --- memory that the test fills in: who touches it before waits */
 
 int uffd_open(void *mem, size_t size);
+/* Until somebody waits. */
+void uffd_await(int fd);
 /* Copy a page to a page of it. */
 void uffd_fill(int fd, void *at, void *page);
 
