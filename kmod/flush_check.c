@@ -28,7 +28,7 @@ static const char *const omission_names[SLAT_NR_OMISSIONS] = {
 };
 
 static atomic_long_t counts[NR_FAULTS];
-static atomic_t omissions[SLAT_NR_OMISSIONS];
+static bool omissions[SLAT_NR_OMISSIONS];
 
 /**
  * struct book - what a CPU may hold under one tag
@@ -46,6 +46,10 @@ static u32 nr_tags;
 /* In words that scripts/check-splats.sh knows. */
 static void report(enum fault fault, const struct slat_vcpu *vcpu, u64 has, u64 wants)
 {
+	unsigned int i;
+
+	for (i = 0; i < SLAT_NR_OMISSIONS; i++)
+		WRITE_ONCE(omissions[i], false);
 	if (atomic_long_inc_return(&counts[fault]) == 1)
 		pr_warn("slat: flush: %s: vCPU %u has flushed %llu, not %llu\n",
 			fault_names[fault], vcpu->id, has, wants);
@@ -53,7 +57,7 @@ static void report(enum fault fault, const struct slat_vcpu *vcpu, u64 has, u64 
 
 bool slat_flush_omit(enum slat_flush_omission what)
 {
-	return atomic_read(&omissions[what]) && atomic_xchg(&omissions[what], 0);
+	return READ_ONCE(omissions[what]);
 }
 
 void slat_flush_note_all(void)
@@ -130,7 +134,7 @@ static int flushes_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(flushes);
 
-/* flush_test: write what to leave out the next time; it is told anew then. */
+/* flush_test: write what to leave out until that is found; it is told anew then. */
 static ssize_t omit(struct file *file, const char __user *user, size_t len, loff_t *pos)
 {
 	char word[16] = {};
@@ -146,7 +150,7 @@ static ssize_t omit(struct file *file, const char __user *user, size_t len, loff
 		return -EINVAL;
 	for (fault = 0; fault < NR_FAULTS; fault++)
 		atomic_long_set(&counts[fault], 0);
-	atomic_set(&omissions[i], 1);
+	WRITE_ONCE(omissions[i], true);
 	return len;
 }
 

@@ -19,7 +19,7 @@
 struct slat_vcpu;
 struct slat_vm;
 
-/* What a test can have left out, once. */
+/* What a test can have left out, until it does harm: that is found, and mended. */
 enum slat_flush_omission {
 	SLAT_OMIT_ENTRY,	/* the flush at an entry */
 	SLAT_OMIT_TAG,		/* to take another tag with it, or to empty the same */
@@ -38,7 +38,7 @@ void slat_flush_check_exit(void);
 /** slat_flush_debugfs() - make the files of the checker. */
 void slat_flush_debugfs(void);
 
-/** slat_flush_omit() - is it to be left out this time?  Context: any. */
+/** slat_flush_omit() - is it to be left out?  Context: any. */
 bool slat_flush_omit(enum slat_flush_omission what);
 
 /**
