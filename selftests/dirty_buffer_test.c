@@ -138,7 +138,6 @@ struct getter {
 	struct vm *vm;
 	uint64_t *bitmap;
 	pthread_t thread;
-	bool done;
 };
 
 static void *get_log(void *arg)
@@ -146,15 +145,7 @@ static void *get_log(void *arg)
 	struct getter *getter = arg;
 
 	REQUIRE(!vm_try_get_dirty(getter->vm, VM_PLAY_SLOT, getter->bitmap), "no dirty log");
-	__atomic_store_n(&getter->done, true, __ATOMIC_RELEASE);
 	return NULL;
-}
-
-/* Until the thread waits for memory, as far as that can be told. */
-static void let_wait(struct getter *getter)
-{
-	usleep(50000 * time_scale());
-	REQUIRE(!__atomic_load_n(&getter->done, __ATOMIC_ACQUIRE), "it did not wait");
 }
 
 SLOW_TEST(buffer, D4_guest_writes_while_the_copy_waits)
@@ -169,7 +160,7 @@ SLOW_TEST(buffer, D4_guest_writes_while_the_copy_waits)
 	fd = uffd_open(bitmap, PAGE_SIZE);
 	getter = (struct getter){ .vm = play.vm, .bitmap = bitmap };
 	ASSERT_EQ(0, pthread_create(&getter.thread, NULL, get_log, &getter));
-	let_wait(&getter);
+	uffd_await(fd);
 	/* Too late for this call: for the next. */
 	play_write(&play, 5);
 	play_write(&play, 6);

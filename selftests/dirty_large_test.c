@@ -213,7 +213,7 @@ TEST(D7_fault_on_its_way)
 	play_create(&play, mem, HUGE, 0);
 	guest_enter_c(play.vcpu, guest_writes_twice, VM_PLAY_GPA);
 	ASSERT_EQ(0, pthread_create(&fault, NULL, await_report, play.vcpu));
-	usleep(50000 * time_scale());
+	uffd_await(fd);
 	ASSERT_EQ(0, pthread_create(&log, NULL, start_log, &play));
 	usleep(50000 * time_scale());
 	fill_huge(fd, mem);
