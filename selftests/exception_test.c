@@ -375,16 +375,17 @@ static void nothing(int signal)
 {
 }
 
-/* KVM_RUN, with a signal when that much CPU time has gone. */
+/* KVM_RUN, with a signal whenever that much CPU time has gone: the first may come before. */
 static int run_for_ms(struct vcpu *vcpu, unsigned int ms)
 {
-	const struct itimerval once = { .it_value = { 0, ms * 1000 } };
+	const struct timeval time = { .tv_usec = ms * 1000 };
+	const struct itimerval often = { .it_interval = time, .it_value = time };
 	const struct itimerval never = { };
 	struct sigaction action = { .sa_handler = nothing };
 	int ret;
 
 	sigaction(SIGPROF, &action, NULL);
-	setitimer(ITIMER_PROF, &once, NULL);
+	setitimer(ITIMER_PROF, &often, NULL);
 	ret = vcpu_try_run(vcpu);
 	setitimer(ITIMER_PROF, &never, NULL);
 	return ret;
