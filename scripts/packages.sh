@@ -27,7 +27,7 @@ for set; do
 	case $set in
 	module) need gcc make rsync kmod libelf1 ;;
 	test) need gcc-12 libc6-dev binutils sparse python3-minimal xz-utils ;;
-	machine) need qemu-system-x86 busybox-static cpio kmod binutils ;;
+	machine) need qemu-system-x86 busybox-static cpio kmod binutils procps ;;
 	bochs) need bochs bochsbios vgabios xorriso isolinux syslinux-common ;;
 	kernel) need gcc libc6-dev make bc bison flex libelf-dev libssl-dev perl kmod lz4 xz-utils ;;
 	*) usage ;;
