@@ -43,13 +43,18 @@ struct book {
 static DEFINE_PER_CPU(struct book *, books);
 static u32 nr_tags;
 
-/* In words that scripts/check-splats.sh knows. */
-static void report(enum fault fault, const struct slat_vcpu *vcpu, u64 has, u64 wants)
+static void omit_nothing(void)
 {
 	unsigned int i;
 
 	for (i = 0; i < SLAT_NR_OMISSIONS; i++)
 		WRITE_ONCE(omissions[i], false);
+}
+
+/* In words that scripts/check-splats.sh knows. */
+static void report(enum fault fault, const struct slat_vcpu *vcpu, u64 has, u64 wants)
+{
+	omit_nothing();
 	if (atomic_long_inc_return(&counts[fault]) == 1)
 		pr_warn("slat: flush: %s: vCPU %u has flushed %llu, not %llu\n",
 			fault_names[fault], vcpu->id, has, wants);
@@ -134,7 +139,7 @@ static int flushes_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(flushes);
 
-/* flush_test: write what to leave out until that is found; it is told anew then. */
+/* flush_test: write what alone to leave out until that is found; it is told anew then. */
 static ssize_t omit(struct file *file, const char __user *user, size_t len, loff_t *pos)
 {
 	char word[16] = {};
@@ -148,6 +153,7 @@ static ssize_t omit(struct file *file, const char __user *user, size_t len, loff
 	i = match_string(omission_names, SLAT_NR_OMISSIONS, strim(word));
 	if (i < 0)
 		return -EINVAL;
+	omit_nothing();
 	for (fault = 0; fault < NR_FAULTS; fault++)
 		atomic_long_set(&counts[fault], 0);
 	WRITE_ONCE(omissions[i], true);
