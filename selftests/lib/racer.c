@@ -105,6 +105,15 @@ static bool all_called(const struct racer *racers, unsigned int count)
 	return true;
 }
 
+/* From the first of them that has not ended. */
+static void interrupt(const struct racer *racers, unsigned int first, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = first; i < count; i++)
+		pthread_kill(racers[i].thread, SIGUSR2);
+}
+
 void run_racers(struct arena *arena, struct racer *racers, unsigned int count,
 		void *(*loop)(void *), double seconds)
 {
@@ -123,13 +132,13 @@ void run_racers(struct arena *arena, struct racer *racers, unsigned int count,
 			__builtin_ia32_pause();
 			sched_yield();
 		}
-		for (i = 0; i < count; i++)
-			pthread_kill(racers[i].thread, SIGUSR2);
+		interrupt(racers, 0, count);
 	}
 	WRITE_ONCE(arena->stop, true);
 	for (i = 0; i < count; i++) {
 		while (pthread_tryjoin_np(racers[i].thread, NULL)) {
-			pthread_kill(racers[i].thread, SIGUSR2);
+			/* It may wait for another one's KVM_RUN to let go of the vCPU. */
+			interrupt(racers, i, count);
 			sched_yield();
 		}
 	}
