@@ -154,9 +154,9 @@ start_bochs() {
 	"$scripts/bochs.sh" "$run" "$cpu" "$cpus" "$memory" "$limit" "$kernel_dir/vmlinuz" "$args"
 }
 
-# Ends a machine that has not got to init in ten times the seconds it may take: in one of
-# some thousand boots the debug kernel's first task waits for ever for RCU's, which has
-# just begun to wait for work (synchronize_rcu_tasks() in 6.1).
+# Ends a machine that has not got to init in ten times the seconds it may take. The debug
+# kernel's first task can wait for ever for RCU's, if that has just begun to wait for work
+# (synchronize_rcu_tasks() in 6.1).
 watch_boot() {
 	local end=$((SECONDS + 300))
 	while [ $SECONDS -lt $end ]; do
