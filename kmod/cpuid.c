@@ -5,6 +5,7 @@
 #include <asm/cpufeature.h>
 #include <asm/fpu/xcr.h>
 #include <asm/processor.h>
+#include <asm/svm.h>
 
 #include "vcpu.h"
 
@@ -47,6 +48,7 @@
 
 #define MAX_BASIC	0xd
 #define MAX_EXTENDED	0x80000008
+#define MAX_NESTED	SVM_CPUID_FUNC	/* where guests have SVM */
 
 /* CR4 bits that come with a CPUID feature. */
 static const struct {
@@ -163,6 +165,16 @@ static void leaf_d(struct kvm_cpuid_entry2 *entry)
 	}
 }
 
+/* SVM as it first was, and no more ASIDs than a guest can need. */
+static void leaf_svm(struct kvm_cpuid_entry2 *entry)
+{
+	clear(entry);
+	if (slat_nested) {
+		entry->eax = 1;
+		entry->ebx = 8;
+	}
+}
+
 static void leaf_address_sizes(struct kvm_cpuid_entry2 *entry)
 {
 	const unsigned int table_bits = PAGE_SHIFT + SLAT_ENTRIES_LG2 * slat_hw_levels;
@@ -173,6 +185,11 @@ static void leaf_address_sizes(struct kvm_cpuid_entry2 *entry)
 	entry->ebx = 0;
 	entry->ecx = 0;
 	entry->edx = 0;
+}
+
+static u32 max_extended(void)
+{
+	return slat_nested ? MAX_NESTED : MAX_EXTENDED;
 }
 
 static void cut_down(struct kvm_cpuid_entry2 *entry)
@@ -191,11 +208,11 @@ static void cut_down(struct kvm_cpuid_entry2 *entry)
 		leaf_d(entry);
 		break;
 	case 0x80000000:
-		entry->eax = min_t(u32, entry->eax, MAX_EXTENDED);
+		entry->eax = min_t(u32, entry->eax, max_extended());
 		break;
 	case 0x80000001:
 		entry->ebx = 0;
-		entry->ecx &= EXT1_ECX;
+		entry->ecx &= EXT1_ECX | (slat_nested ? F(SVM) : 0);
 		entry->edx &= EXT1_EDX;
 		break;
 	case 0x80000002 ... 0x80000006:
@@ -208,6 +225,9 @@ static void cut_down(struct kvm_cpuid_entry2 *entry)
 		break;
 	case 0x80000008:
 		leaf_address_sizes(entry);
+		break;
+	case SVM_CPUID_FUNC:
+		leaf_svm(entry);
 		break;
 	default:
 		clear(entry);
@@ -253,7 +273,7 @@ static bool add_xsave(struct list *list)
 
 static bool add_leaves(struct list *list, u32 first)
 {
-	const u32 max = first ? MAX_EXTENDED : MAX_BASIC;
+	const u32 max = first ? max_extended() : MAX_BASIC;
 	const u32 last = min(cpuid_eax(first), max);
 	u32 function;
 
@@ -435,6 +455,8 @@ static u64 guest_efer(struct slat_vcpu *vcpu)
 		efer |= EFER_NX;
 	if (guest_has(vcpu, 0x80000001, 3, F(FXSR_OPT)))
 		efer |= EFER_FFXSR;
+	if (guest_has(vcpu, 0x80000001, 2, F(SVM)))
+		efer |= EFER_SVME;
 	return efer;
 }
 
@@ -466,5 +488,6 @@ void slat_cpuid_set(struct slat_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, un
 u64 slat_cpuid_efer(void)
 {
 	return EFER_SCE | EFER_LMA | EFER_LME | (boot_cpu_has(X86_FEATURE_NX) ? EFER_NX : 0) |
-	       (boot_cpu_has(X86_FEATURE_FXSR_OPT) ? EFER_FFXSR : 0);
+	       (boot_cpu_has(X86_FEATURE_FXSR_OPT) ? EFER_FFXSR : 0) |
+	       (slat_nested ? EFER_SVME : 0);
 }

@@ -247,6 +247,14 @@ static int execute(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	}
 }
 
+/* One that moves rip itself. */
+static noinline int privileged(struct slat_vcpu *vcpu, const struct slat_exit *exit, u64 next_rip)
+{
+	if (exit->reason == SLAT_EXIT_VIRT)
+		return slat_hw->virt(vcpu, exit->code, next_rip);
+	return slat_msr_exit(vcpu, exit->msr.write, next_rip);
+}
+
 static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 {
 	u64 next_rip = exit->next_rip;
@@ -259,8 +267,8 @@ static int instruction(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 			return ret;
 		next_rip = vcpu->rip + len;
 	}
-	if (exit->reason == SLAT_EXIT_MSR)
-		return slat_msr_exit(vcpu, exit->msr.write, next_rip);
+	if (exit->reason == SLAT_EXIT_MSR || exit->reason == SLAT_EXIT_VIRT)
+		return privileged(vcpu, exit, next_rip);
 	if (execute(vcpu, exit))
 		return inject(vcpu, X86_TRAP_GP, true);
 	slat_vcpu_skip(vcpu, next_rip);
@@ -299,11 +307,10 @@ static int unknown(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 	return 0;
 }
 
-static int shutdown(struct slat_vcpu *vcpu)
+void slat_vcpu_shut_down(struct slat_vcpu *vcpu)
 {
 	vcpu->events.exception.pending = true;
 	vcpu->events.exception.vector = SLAT_TRIPLE_FAULT;
-	return 1;	/* the run loop ends it */
 }
 
 /* Return: 0; -ENOENT: the guest may not access the byte so; -EFAULT. */
@@ -404,8 +411,11 @@ int slat_exit_handle(struct slat_vcpu *vcpu, const struct slat_exit *exit)
 		return instruction(vcpu, exit);
 	case SLAT_EXIT_TASK_SWITCH:
 		return slat_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, NULL, 0);
+	case SLAT_EXIT_INNER:
+		return slat_hw->inner_exit(vcpu);
 	case SLAT_EXIT_SHUTDOWN:
-		return shutdown(vcpu);
+		slat_vcpu_shut_down(vcpu);
+		return 1;
 	case SLAT_EXIT_INVALID:
 		return fail_entry(vcpu, exit);
 	case SLAT_EXIT_AWAY:

@@ -18,6 +18,7 @@ enum slat_exit_reason {
 	SLAT_EXIT_FAULT,	/* nested page fault */
 	SLAT_EXIT_IO,
 	SLAT_EXIT_MSR,
+	SLAT_EXIT_VIRT,		/* of the instructions by which a guest runs one itself */
 	SLAT_EXIT_CPUID,
 	SLAT_EXIT_HLT,
 	SLAT_EXIT_HYPERCALL,
@@ -34,6 +35,7 @@ enum slat_exit_reason {
 	SLAT_EXIT_DR,		/* MOV of a debug register, while the VMM debugs */
 	SLAT_EXIT_MWAIT,	/* or MONITOR */
 	SLAT_EXIT_TASK_SWITCH,	/* by a TSS, which the CPU leaves to software */
+	SLAT_EXIT_INNER,	/* of such an inner guest, perhaps for the guest to handle */
 	SLAT_EXIT_SHUTDOWN,
 	SLAT_EXIT_INVALID,	/* the CPU refused the guest state */
 	SLAT_EXIT_AWAY,		/* not entered: another CPU holds the vCPU's state */
@@ -143,6 +145,12 @@ struct slat_mode {
  * @set_cr4:	already checked
  * @get_msr:	Return: 0, or -ENOENT for an MSR that is not kept here
  * @set_msr:	checked, but for what differs between vendors.  Return: likewise; -EINVAL
+ * @virt:	After SLAT_EXIT_VIRT, by its code: execute the instruction.  This one and the
+ *		next two are only called with slat_nested, and NULL where that cannot be.
+ *		Context: process.  Return: as slat_exit_handle()
+ * @inner_exit:	After SLAT_EXIT_INNER: give it to the guest, or handle it.  Likewise
+ * @inner_event: Before an entry, with vcpu->inner: leave the inner guest, if the guest wants
+ *		what is to be raised there.  Context: process.  Return: 1, or an errno
  * @single_stepped: an instruction that software completed was traced: raise the #DB
  * @set_cr8:	at most SLAT_CR8_MAX; vcpu->cr8 is the getter
  * @get_debug:	DR6 and DR7
@@ -175,6 +183,9 @@ struct slat_hw {
 	void (*set_cr4)(struct slat_vcpu *vcpu, u64 cr4);
 	int (*get_msr)(struct slat_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct slat_vcpu *vcpu, u32 index, u64 value);
+	int (*virt)(struct slat_vcpu *vcpu, u64 code, u64 next_rip);
+	int (*inner_exit)(struct slat_vcpu *vcpu);
+	int (*inner_event)(struct slat_vcpu *vcpu);
 	void (*single_stepped)(struct slat_vcpu *vcpu);
 	void (*set_cr8)(struct slat_vcpu *vcpu, u64 cr8);
 	void (*get_debug)(struct slat_vcpu *vcpu, u64 *dr6, u64 *dr7);
@@ -194,6 +205,9 @@ extern const struct slat_hw *slat_hw;
 extern unsigned int slat_hw_levels;
 extern unsigned int slat_hw_leaf_levels;
 extern unsigned int slat_hw_types;
+
+/* May guests run guests themselves?  Set at module load. */
+extern bool slat_nested;
 
 /**
  * slat_hw_get() - a VM needs the CPUs' virtualization on

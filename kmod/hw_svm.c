@@ -104,20 +104,25 @@ static int alloc_cpus(void)
 	return 0;
 }
 
-/* Let the guest use an MSR: two bits each, in three ranges of 8K MSRs. */
-static void pass_msr(u32 msr)
+/* Two bits each, in three ranges of 8K MSRs. */
+int svm_msr_bit(u32 msr)
 {
 	static const u32 ranges[] = { 0, 0xc0000000, 0xc0010000 };
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
-		const u32 nr = msr - ranges[i];
+	for (i = 0; i < ARRAY_SIZE(ranges); i++)
+		if (msr - ranges[i] < 0x2000)
+			return i * 0x800 * 8 + (msr - ranges[i]) * 2;
+	return -1;
+}
 
-		if (nr >= 0x2000)
-			continue;
-		__clear_bit(i * 0x800 * 8 + nr * 2, msrpm);
-		__clear_bit(i * 0x800 * 8 + nr * 2 + 1, msrpm);
-	}
+/* Let the guest use an MSR that is in one of the ranges. */
+static void pass_msr(u32 msr)
+{
+	const int bit = svm_msr_bit(msr);
+
+	__clear_bit(bit, msrpm);
+	__clear_bit(bit + 1, msrpm);
 }
 
 /* VMLOAD and VMSAVE switch all of these. */
@@ -246,7 +251,7 @@ static void svm_cpu_disable(void)
 
 /* The VMCB */
 
-static void intercept_instructions(struct vmcb *vmcb)
+static void intercept_instructions(struct svm_vcpu *svm)
 {
 	static const u8 bits[] = {
 		/* Events that are the host's. */
@@ -255,7 +260,6 @@ static void intercept_instructions(struct vmcb *vmcb)
 		/* What the guest may do with our help. */
 		INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT,
 		INTERCEPT_VMMCALL, INTERCEPT_XSETBV, INTERCEPT_CR4_WRITE,
-		INTERCEPT_CR8_WRITE,
 		/* Caches are the host's: INVD would lose its data. */
 		INTERCEPT_INVD, INTERCEPT_WBINVD,
 		/* What it must not do at all. */
@@ -267,45 +271,55 @@ static void intercept_instructions(struct vmcb *vmcb)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(bits); i++)
-		svm_intercept(vmcb, bits[i], true);
+		svm_intercept(svm, bits[i], true);
 	/*
 	 * Exceptions: #MC is the host's.  #DB and #AC can be made to recur for ever
 	 * within the delivery of one event, which only an exit breaks.  #UD may be from a
 	 * hypercall that the other vendor's CPUs know.
 	 */
-	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC, true);
-	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB, true);
-	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC, true);
-	svm_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD, true);
+	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC, true);
+	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB, true);
+	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC, true);
+	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD, true);
+}
+
+void svm_pass_msrs(struct svm_vcpu *svm, bool pass)
+{
+	svm->msrpm_pa = pass ? msrpm_pa : msrpm_all_pa;
 }
 
 static u64 svm_get_tsc_offset(struct slat_vcpu *vcpu)
 {
-	return to_svm(vcpu)->vmcb->control.tsc_offset;
+	return to_svm(vcpu)->vmcb->control.tsc_offset - vcpu->inner_tsc;
 }
 
 static void svm_set_tsc_offset(struct slat_vcpu *vcpu, u64 offset)
 {
-	to_svm(vcpu)->vmcb->control.tsc_offset = offset;
+	to_svm(vcpu)->vmcb->control.tsc_offset = offset + vcpu->inner_tsc;
 }
 
 static void svm_follow_limits(struct slat_vcpu *vcpu)
 {
-	svm_intercept(to_svm(vcpu)->vmcb, INTERCEPT_RDTSCP, !vcpu->limits.rdtscp);
+	svm_intercept(to_svm(vcpu), INTERCEPT_RDTSCP, !vcpu->limits.rdtscp);
 }
 
 static void svm_vcpu_reset(struct slat_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
-	const u64 tsc_offset = control->tsc_offset;
+	u64 tsc_offset;
 
+	svm_nested_end(vcpu);
+	tsc_offset = control->tsc_offset;
 	memset(svm->vmcb, 0, PAGE_SIZE);
-	intercept_instructions(svm->vmcb);
+	memset(svm->intercepts, 0, sizeof(svm->intercepts));
+	intercept_instructions(svm);
+	svm_set_own_tpr(svm, true);
 	svm->debug_control = 0;
 	svm->passed_bp = false;
 	svm_set_dr_live(svm, false);
 	control->iopm_base_pa = __pa(iopm);
+	svm_pass_msrs(svm, true);
 	control->int_ctl = V_INTR_MASKING_MASK;
 	control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
 	control->nested_cr3 = slat_table_pfn(vcpu->vm->base.root.table) << PAGE_SHIFT;
@@ -324,7 +338,8 @@ static int svm_vcpu_create(struct slat_vcpu *vcpu)
 	if (!svm)
 		return -ENOMEM;
 	svm->vmcb = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!svm->vmcb) {
+	if (!svm->vmcb || (slat_nested && svm_nested_create(svm))) {
+		free_page((unsigned long)svm->vmcb);
 		kfree(svm);
 		return -ENOMEM;
 	}
@@ -338,6 +353,7 @@ static void svm_vcpu_free(struct slat_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	kfree(svm->nested);
 	free_page((unsigned long)svm->vmcb);
 	kfree(svm);
 }
@@ -504,7 +520,7 @@ static void exit_exception(const struct vmcb_control_area *control, u8 vector,
 }
 
 /* The exits that need no details. */
-static enum slat_exit_reason plain_reason(u64 code)
+static __always_inline enum slat_exit_reason plain_reason(u64 code)
 {
 	switch (code) {
 	case SVM_EXIT_INTR:
@@ -532,14 +548,15 @@ static enum slat_exit_reason plain_reason(u64 code)
 		return SLAT_EXIT_CACHE;
 	case SVM_EXIT_RDPMC:
 		return SLAT_EXIT_GP;
-	case SVM_EXIT_RDTSCP:
-	case SVM_EXIT_RSM:
 	case SVM_EXIT_INVLPGA:
 	case SVM_EXIT_VMRUN:
 	case SVM_EXIT_VMLOAD:
 	case SVM_EXIT_VMSAVE:
 	case SVM_EXIT_STGI:
 	case SVM_EXIT_CLGI:
+		return slat_nested ? SLAT_EXIT_VIRT : SLAT_EXIT_UD;
+	case SVM_EXIT_RDTSCP:
+	case SVM_EXIT_RSM:
 	case SVM_EXIT_SKINIT:
 	case SVM_EXIT_RDPRU:
 		return SLAT_EXIT_UD;
@@ -553,11 +570,19 @@ static enum slat_exit_reason plain_reason(u64 code)
 	}
 }
 
-static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_exit *exit)
+/* Perhaps not flushed, either: start over with the ASIDs. */
+static void not_entered(struct svm_vcpu *svm)
 {
+	this_cpu_write(svm_cpus.next_asid, max_asid + 1);
+	svm->tag_cpu = -1;
+}
+
+/* For each exit, so not called. */
+static __always_inline void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	struct slat_exit *exit = &vcpu->exit;
 	const struct vmcb_control_area *control = &svm->vmcb->control;
-	/* 64 bits wide in the VMCB, of which an invalid state sets all. */
-	const u64 code = (s64)(s32)control->exit_code;
+	const u64 code = svm_exit_code(control);
 
 	exit->code = control->exit_code;
 	exit->next_rip = static_cpu_has(X86_FEATURE_NRIPS) ? control->next_rip : 0;
@@ -587,9 +612,7 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 		exit->reason = SLAT_EXIT_NOTHING;
 		break;
 	case SVM_EXIT_ERR:
-		/* Not entered, so perhaps not flushed either: start over with the ASIDs. */
-		this_cpu_write(svm_cpus.next_asid, max_asid + 1);
-		svm->tag_cpu = -1;
+		not_entered(svm);
 		exit->reason = SLAT_EXIT_INVALID;
 		break;
 	case SVM_EXIT_IRET:
@@ -601,9 +624,66 @@ static void explain(struct slat_vcpu *vcpu, struct svm_vcpu *svm, struct slat_ex
 	}
 }
 
-static void svm_run(struct slat_vcpu *vcpu, u64 gen)
+void svm_explain(struct slat_vcpu *vcpu)
+{
+	explain(vcpu, to_svm(vcpu));
+}
+
+static void explain_inner(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	const u64 code = svm_exit_code(&svm->vmcb->control);
+
+	if (svm_inner_wants(svm, code)) {
+		if (code == SVM_EXIT_ERR)
+			not_entered(svm);
+		vcpu->exit.reason = SLAT_EXIT_INNER;
+	} else if (code == SVM_EXIT_VMMCALL) {
+		/* Calls are for the guest to make, past which this one might get. */
+		vcpu->exit.reason = SLAT_EXIT_UD;
+	} else {
+		svm_explain(vcpu);
+	}
+}
+
+static __always_inline void finish(struct slat_vcpu *vcpu, struct svm_vcpu *svm, bool inner)
 {
 	struct slat_exit *exit = &vcpu->exit;
+	struct vmcb_control_area *control = &svm->vmcb->control;
+	const struct vmcb_save_area *save = &svm->vmcb->save;
+
+	vcpu->gpr[SLAT_RAX] = save->rax;
+	vcpu->gpr[SLAT_RSP] = save->rsp;
+	vcpu->rip = save->rip;
+	vcpu->rflags = save->rflags;
+	vcpu->cr2 = save->cr2;
+	if (!inner || svm->own_tpr)
+		vcpu->cr8 = control->int_ctl & V_TPR_MASK;
+	svm_update_mode(vcpu);
+	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	vcpu->events.shadow = control->int_state & SVM_INTERRUPT_SHADOW_MASK;
+	vcpu->events.delivering = control->exit_int_info & SVM_EXITINTINFO_VALID;
+	if (vcpu->events.delivering)
+		svm_redeliver(vcpu, control);
+	if (svm->iret_seen)
+		svm_check_iret(vcpu, svm);
+	if (svm->debug_control && svm_end_debug(vcpu, svm, exit))
+		svm->stepping = false;
+	else if (svm->stepping && svm_end_stepping(vcpu, svm))
+		exit->reason = SLAT_EXIT_NOTHING;
+	else if (inner)
+		explain_inner(vcpu, svm);
+	else
+		explain(vcpu, svm);
+}
+
+/* Apart, so that others do not pay for it. */
+static noinline void finish_inner(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	finish(vcpu, svm, true);
+}
+
+static void svm_run(struct slat_vcpu *vcpu, u64 gen)
+{
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
 	struct vmcb_save_area *save = &svm->vmcb->save;
@@ -617,7 +697,8 @@ static void svm_run(struct slat_vcpu *vcpu, u64 gen)
 	save->rip = vcpu->rip;
 	save->rflags = vcpu->rflags;
 	save->cr2 = vcpu->cr2;
-	control->msrpm_base_pa = rcu_access_pointer(vcpu->vm->msr_filter) ? msrpm_all_pa : msrpm_pa;
+	control->msrpm_base_pa = rcu_access_pointer(vcpu->vm->msr_filter) ? msrpm_all_pa :
+									    svm->msrpm_pa;
 	control->int_state = vcpu->events.shadow ? SVM_INTERRUPT_SHADOW_MASK : 0;
 	control->event_inj = 0;
 	if (svm_has_events(vcpu, svm))
@@ -628,26 +709,10 @@ static void svm_run(struct slat_vcpu *vcpu, u64 gen)
 	run_once(vcpu, svm);
 	slat_flush_leave(vcpu);
 
-	vcpu->gpr[SLAT_RAX] = save->rax;
-	vcpu->gpr[SLAT_RSP] = save->rsp;
-	vcpu->rip = save->rip;
-	vcpu->rflags = save->rflags;
-	vcpu->cr2 = save->cr2;
-	vcpu->cr8 = control->int_ctl & V_TPR_MASK;
-	svm_update_mode(vcpu);
-	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
-	vcpu->events.shadow = control->int_state & SVM_INTERRUPT_SHADOW_MASK;
-	vcpu->events.delivering = control->exit_int_info & SVM_EXITINTINFO_VALID;
-	if (vcpu->events.delivering)
-		svm_redeliver(vcpu, control);
-	if (svm->iret_seen)
-		svm_check_iret(vcpu, svm);
-	if (svm->debug_control && svm_end_debug(vcpu, svm, exit))
-		svm->stepping = false;
-	else if (svm->stepping && svm_end_stepping(vcpu, svm))
-		exit->reason = SLAT_EXIT_NOTHING;
+	if (vcpu->inner)
+		finish_inner(vcpu, svm);
 	else
-		explain(vcpu, svm, exit);
+		finish(vcpu, svm, false);
 }
 
 static void svm_single_stepped(struct slat_vcpu *vcpu)
@@ -675,6 +740,9 @@ const struct slat_hw slat_svm = {
 	.set_cr4 = svm_set_cr4,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
+	.virt = svm_virt,
+	.inner_exit = svm_inner_exit,
+	.inner_event = svm_inner_event,
 	.single_stepped = svm_single_stepped,
 	.set_cr8 = svm_set_cr8,
 	.get_debug = svm_get_debug,

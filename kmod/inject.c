@@ -67,6 +67,17 @@ int slat_inject_irq(struct slat_vcpu *vcpu, u8 vector)
 	return 0;
 }
 
+void slat_inject_set_irq(struct slat_vcpu *vcpu, u8 vector)
+{
+	struct slat_irq *irq = &vcpu->events.irq;
+
+	const bool waits = irq->queued && irq->vector == vector &&
+			   (vcpu->inner || vcpu->events.gate != SLAT_GATE_FLAG);
+
+	if (!waits)
+		*irq = (struct slat_irq) { .taken = true, .vector = vector };
+}
+
 void slat_inject_nmi(struct slat_vcpu *vcpu)
 {
 	struct slat_nmi *nmi = &vcpu->events.nmi;
@@ -74,22 +85,51 @@ void slat_inject_nmi(struct slat_vcpu *vcpu)
 	nmi->queued = min(nmi->queued + 1, SLAT_NMIS_MAX - (nmi->masked || nmi->taken));
 }
 
-static bool irqs_on(struct slat_vcpu *vcpu)
+static inline bool irqs_on(const struct slat_vcpu *vcpu)
 {
-	return (vcpu->rflags & X86_EFLAGS_IF) && !vcpu->events.shadow;
+	const struct slat_events *events = &vcpu->events;
+
+	if (events->gate != SLAT_GATE_FLAG)
+		return events->gate == SLAT_GATE_OPEN;
+	return (vcpu->rflags & X86_EFLAGS_IF) && !events->shadow;
+}
+
+bool slat_inject_irqs_on(const struct slat_vcpu *vcpu)
+{
+	return irqs_on(vcpu);
+}
+
+static inline bool has_room(const struct slat_events *events)
+{
+	return !events->exception.pending && !events->nmi.taken &&
+	       !events->irq.queued && !events->irq.taken;
 }
 
 bool slat_inject_irq_ready(struct slat_vcpu *vcpu)
 {
-	const struct slat_events *events = &vcpu->events;
-
-	return irqs_on(vcpu) && !events->exception.pending && !events->nmi.taken &&
-	       !events->irq.queued && !events->irq.taken;
+	return irqs_on(vcpu) && has_room(&vcpu->events);
 }
 
-static bool nmis_on(struct slat_vcpu *vcpu)
+void slat_inject_publish(struct slat_vcpu *vcpu)
 {
-	return !vcpu->events.nmi.masked && !vcpu->events.shadow;
+	const struct slat_events *events = &vcpu->events;
+	struct kvm_run *run = vcpu->run;
+	const bool flag = vcpu->rflags & X86_EFLAGS_IF;
+
+	run->if_flag = flag;
+	run->ready_for_interrupt_injection = flag && !events->shadow && has_room(events);
+	if (events->gate == SLAT_GATE_FLAG)
+		return;
+	if (events->gate != SLAT_GATE_ALL)
+		run->if_flag = events->gate == SLAT_GATE_OPEN;
+	run->ready_for_interrupt_injection = slat_inject_irq_ready(vcpu);
+}
+
+bool slat_inject_nmis_on(const struct slat_vcpu *vcpu)
+{
+	const struct slat_events *events = &vcpu->events;
+
+	return events->gate != SLAT_GATE_ALL && !events->nmi.masked && !events->shadow;
 }
 
 /* In the order in which a CPU takes them; what was taken before comes first. */
@@ -105,7 +145,7 @@ static void pick(struct slat_vcpu *vcpu, struct slat_event *event)
 		event->has_error = ex->has_error;
 		event->error = ex->error;
 		ex->pending = false;
-	} else if (events->nmi.taken || (events->nmi.queued && !events->irq.taken && nmis_on(vcpu))) {
+	} else if (events->nmi.taken || (events->nmi.queued && !events->irq.taken && slat_inject_nmis_on(vcpu))) {
 		event->type = SLAT_EVENT_NMI;
 		event->vector = X86_TRAP_NMI;
 		if (!events->nmi.taken)
@@ -120,15 +160,21 @@ static void pick(struct slat_vcpu *vcpu, struct slat_event *event)
 	}
 }
 
-void slat_inject_next(struct slat_vcpu *vcpu, struct slat_event *event, bool *want_irq_window,
-		      bool *want_nmi_window)
+void slat_inject_windows(struct slat_vcpu *vcpu, bool *want_irq_window, bool *want_nmi_window)
 {
 	const struct slat_events *events = &vcpu->events;
 
+	*want_irq_window = (events->irq.queued || events->irq.taken ||
+			    READ_ONCE(vcpu->run->request_interrupt_window)) &&
+			   events->gate == SLAT_GATE_FLAG;
+	*want_nmi_window = events->nmi.queued && events->gate != SLAT_GATE_ALL;
+}
+
+void slat_inject_next(struct slat_vcpu *vcpu, struct slat_event *event, bool *want_irq_window,
+		      bool *want_nmi_window)
+{
 	pick(vcpu, event);
-	*want_irq_window = events->irq.queued || events->irq.taken ||
-			   READ_ONCE(vcpu->run->request_interrupt_window);
-	*want_nmi_window = events->nmi.queued;
+	slat_inject_windows(vcpu, want_irq_window, want_nmi_window);
 }
 
 static void exception_again(struct slat_vcpu *vcpu, const struct slat_event *event)
@@ -137,7 +183,7 @@ static void exception_again(struct slat_vcpu *vcpu, const struct slat_event *eve
 	if (event->vector == X86_TRAP_BP || event->vector == X86_TRAP_OF)
 		return;
 	vcpu->events.exception = (struct slat_exception) {
-		.pending = true, .vector = event->vector,
+		.pending = true, .taken = true, .vector = event->vector,
 		.has_error = event->has_error, .error = event->error,
 	};
 }

@@ -19,6 +19,7 @@ struct slat_vcpu;
 /**
  * struct slat_exception - an exception to be injected next
  * @pending:	there is one
+ * @taken:	the guest took it, but the delivery was cut short
  * @has_error:	@error is pushed
  * @deferred:	the VMM set it so: @payload is still to reach the register where the
  *		guest looks for it
@@ -29,6 +30,7 @@ struct slat_vcpu;
  */
 struct slat_exception {
 	bool pending;
+	bool taken;
 	bool has_error;
 	bool deferred;
 	bool has_payload;
@@ -62,10 +64,19 @@ struct slat_nmi {
 	bool masked;
 };
 
+/* What decides whether an interrupt gets through. */
+enum slat_gate {
+	SLAT_GATE_FLAG,		/* the interrupt flag and the shadow */
+	SLAT_GATE_OPEN,		/* the flag of the inner guest's own hypervisor, which is on ... */
+	SLAT_GATE_CLOSED,	/* ... or off */
+	SLAT_GATE_ALL,		/* nothing does, nor an NMI: the guest exits when that is over */
+};
+
 /**
  * struct slat_events - all that is to be raised in a vCPU; vcpu->mutex held
  * @delivering:	the last exit cut the delivery of an event short
  * @shadow:	the last instruction holds off interrupts and NMIs
+ * @gate:	for interrupts
  */
 struct slat_events {
 	struct slat_exception exception;
@@ -73,6 +84,7 @@ struct slat_events {
 	struct slat_nmi nmi;
 	bool delivering;
 	bool shadow;
+	enum slat_gate gate;
 };
 
 enum slat_event_type {
@@ -112,6 +124,14 @@ void slat_inject_payload(struct slat_vcpu *vcpu);
  */
 int slat_inject_irq(struct slat_vcpu *vcpu, u8 vector);
 
+/**
+ * slat_inject_set_irq() - the VMM sets an interrupt as one that the guest has taken
+ *
+ * One that waits for a guest that runs another, or held it off for that, is not for the
+ * inner guest to take: put back as the VMM got it, it goes on waiting.
+ */
+void slat_inject_set_irq(struct slat_vcpu *vcpu, u8 vector);
+
 /** slat_inject_nmi() - KVM_NMI */
 void slat_inject_nmi(struct slat_vcpu *vcpu);
 
@@ -129,8 +149,21 @@ static inline bool slat_inject_is_pending(const struct slat_events *events)
 	       events->nmi.queued | events->nmi.taken;
 }
 
+/** slat_inject_irqs_on() - does the guest let interrupts in? */
+bool slat_inject_irqs_on(const struct slat_vcpu *vcpu);
+
+/** slat_inject_nmis_on() - and NMIs? */
+bool slat_inject_nmis_on(const struct slat_vcpu *vcpu);
+
 /** slat_inject_irq_ready() - would an interrupt, queued now, be taken at once? */
 bool slat_inject_irq_ready(struct slat_vcpu *vcpu);
+
+/**
+ * slat_inject_publish() - tell the VMM in kvm_run
+ *
+ * VMMs look at if_flag, too, before they inject: it is of the flag that decides.
+ */
+void slat_inject_publish(struct slat_vcpu *vcpu);
 
 /**
  * slat_inject_next() - take the event for this entry
@@ -141,6 +174,9 @@ bool slat_inject_irq_ready(struct slat_vcpu *vcpu);
  */
 void slat_inject_next(struct slat_vcpu *vcpu, struct slat_event *event, bool *want_irq_window,
 		      bool *want_nmi_window);
+
+/** slat_inject_windows() - the same, but no event is taken */
+void slat_inject_windows(struct slat_vcpu *vcpu, bool *want_irq_window, bool *want_nmi_window);
 
 /** slat_inject_again() - the delivery of @event was cut short; the guest saw nothing */
 void slat_inject_again(struct slat_vcpu *vcpu, const struct slat_event *event);

@@ -20,6 +20,7 @@ const struct slat_hw *slat_hw;
 unsigned int slat_hw_levels;
 unsigned int slat_hw_leaf_levels;
 unsigned int slat_hw_types;
+bool slat_nested;
 
 /*
  * Virtualization is switched on, on every CPU, for the first VM and off after the
@@ -36,6 +37,9 @@ static int hotplug_state;
 static int nx_large = -1;
 module_param(nx_large, int, 0444);
 MODULE_PARM_DESC(nx_large, "large leaves are not executable: 1 yes, 0 no, -1 where the CPU needs it");
+
+module_param_named(nested, slat_nested, bool, 0444);
+MODULE_PARM_DESC(nested, "guests may be hypervisors themselves (SVM only; default: no)");
 
 /* On this CPU, interrupts off. */
 static int enable_here(void)
@@ -192,6 +196,10 @@ static int __init slat_init(void)
 
 	slat_locks_init();
 	slat_hw = boot_cpu_has(X86_FEATURE_VMX) ? &slat_vmx : &slat_svm;
+	if (slat_nested && !slat_hw->virt) {
+		pr_err("slat: nested=1 takes SVM\n");
+		return -EOPNOTSUPP;
+	}
 	ret = slat_hw->setup();
 	if (ret)
 		return ret;

@@ -20,6 +20,14 @@ bool slat_pat_valid(u64 pat)
 	return true;
 }
 
+/* What a CPU does that loses SVM under an inner guest is not defined. */
+static bool svme_valid(struct slat_vcpu *vcpu, u64 efer, bool guest)
+{
+	if (efer & EFER_SVME)
+		return !guest || !(vcpu->msrs.vm_cr & SVM_VM_CR_SVM_DIS_MASK);
+	return !vcpu->inner;
+}
+
 static int set_efer(struct slat_vcpu *vcpu, u64 value, bool guest)
 {
 	const struct slat_mode *mode = &vcpu->mode;
@@ -27,6 +35,8 @@ static int set_efer(struct slat_vcpu *vcpu, u64 value, bool guest)
 	if (value & ~(guest ? vcpu->limits.efer : slat_cpuid_efer()))
 		return -EINVAL;
 	if (guest && (mode->cr0 & X86_CR0_PG) && ((value ^ mode->efer) & EFER_LME))
+		return -EINVAL;
+	if (!svme_valid(vcpu, value, guest))
 		return -EINVAL;
 	/* LMA is the CPU's to set. */
 	value = (value & ~(u64)EFER_LMA) | (mode->efer & EFER_LMA);
@@ -201,7 +211,7 @@ static bool has_sse3(struct slat_vcpu *vcpu)
 
 static void set_tsc(struct slat_vcpu *vcpu, u64 value, bool guest)
 {
-	const u64 moved = value - slat_tsc_get(vcpu);
+	const u64 moved = value - slat_tsc_get(vcpu) - vcpu->inner_tsc;
 
 	if (!guest) {
 		slat_tsc_sync(vcpu, value);
@@ -302,6 +312,8 @@ static int set_vm_cr(struct slat_vcpu *vcpu, u64 value)
 
 	if (value & ~SVM_VM_CR_VALID_MASK)
 		return -EINVAL;
+	if ((value & SVM_VM_CR_SVM_DIS_MASK) && (vcpu->mode.efer & EFER_SVME))
+		return -EINVAL;
 	if (*msr & SVM_VM_CR_SVM_DIS_MASK)
 		changeable &= ~locked;
 	*msr = (*msr & ~changeable) | (value & changeable);
@@ -398,7 +410,7 @@ int slat_msr_get(struct slat_vcpu *vcpu, u32 index, u64 *value, bool guest)
 
 	switch (index) {
 	case MSR_IA32_TSC:
-		*value = slat_tsc_get(vcpu);
+		*value = slat_tsc_get(vcpu) + (guest ? vcpu->inner_tsc : 0);
 		return 0;
 	case MSR_IA32_APICBASE:
 		*value = vcpu->apic_base;

@@ -56,7 +56,7 @@ struct slat_mce {
  * @ucode_rev:	microcode revision
  * @hwcr:	AMD's hardware configuration
  * @de_cfg:	AMD's decoder configuration
- * @vm_hsave:	where nested virtualization would keep the host's state
+ * @vm_hsave:	where a guest lets its CPU keep the host's state; slat keeps it elsewhere
  * @vm_cr:	AMD's switch of SVM
  * @power_ctl:	kept, nothing more
  * @osvw_length: AMD's workarounds ...

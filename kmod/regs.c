@@ -105,7 +105,7 @@ int slat_sregs_set(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs)
 
 	vector = find_first_bit(pending, KVM_NR_INTERRUPTS);
 	if (vector < KVM_NR_INTERRUPTS)
-		vcpu->events.irq = (struct slat_irq) { .taken = true, .vector = vector };
+		slat_inject_set_irq(vcpu, vector);
 	return 0;
 }
 

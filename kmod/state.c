@@ -171,6 +171,14 @@ static bool events_valid(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *e
 	       READ_ONCE(vcpu->vm->triple_fault_event);
 }
 
+/* As slat_inject_set_irq() for an interrupt. */
+static bool puts_back_exception(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *events)
+{
+	const struct slat_exception *ex = &vcpu->events.exception;
+
+	return vcpu->inner && ex->pending && !ex->taken && ex->vector == events->exception.nr;
+}
+
 static void set_exception(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *events)
 {
 	const bool keep_triple = slat_inject_is_triple(&vcpu->events) &&
@@ -182,6 +190,8 @@ static void set_exception(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *
 		return;
 	*ex = (struct slat_exception) {
 		.pending = events->exception.injected || deferred,
+		.taken = events->exception.injected && !deferred &&
+			 !puts_back_exception(vcpu, events),
 		.deferred = deferred,
 		.vector = events->exception.nr,
 		.has_error = events->exception.has_error_code,
@@ -208,9 +218,10 @@ int slat_events_set(struct slat_vcpu *vcpu, const struct kvm_vcpu_events *events
 	if (!events_valid(vcpu, events))
 		return -EINVAL;
 	set_exception(vcpu, events);
-	vcpu->events.irq = (struct slat_irq) {
-		.taken = events->interrupt.injected, .vector = events->interrupt.nr,
-	};
+	if (events->interrupt.injected)
+		slat_inject_set_irq(vcpu, events->interrupt.nr);
+	else
+		vcpu->events.irq = (struct slat_irq) {};
 	if (events->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		vcpu->events.shadow = events->interrupt.shadow;
 	set_nmi(&vcpu->events.nmi, events);

@@ -18,7 +18,7 @@ void svm_set_dr_live(struct svm_vcpu *svm, bool live)
 {
 	svm->dr_live = live;
 	/* What belongs to the VMM's debugger, the guest does not see. */
-	svm->vmcb->control.intercepts[INTERCEPT_DR] = live && !svm->debug_control ? 0 : ~0U;
+	svm_intercept_word(svm, INTERCEPT_DR, live && !svm->debug_control ? 0 : ~0U);
 }
 
 /* The VMM's debugger has other wishes than at the last entry. */
@@ -29,7 +29,7 @@ static void update(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	svm->passed_bp = debug->pass_bp;
 	svm->debug_control = debug->control;
 	svm_set_dr_live(svm, svm->dr_live);
-	svm_intercept(svm->vmcb, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
+	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
 		      (debug->control & KVM_GUESTDBG_USE_SW_BP) && !debug->pass_bp);
 }
 

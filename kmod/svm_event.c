@@ -14,7 +14,7 @@ static const u32 event_types[] = {
 	[SLAT_EVENT_NMI] = SVM_EVTINJ_TYPE_NMI,
 };
 
-static u32 encode_event(const struct slat_event *event)
+u32 svm_encode_event(const struct slat_event *event)
 {
 	if (event->type == SLAT_EVENT_NONE)
 		return 0;
@@ -41,24 +41,57 @@ static void decode_event(const struct vmcb_control_area *control, struct slat_ev
 			event->type = type;
 }
 
+/*
+ * In an inner guest: raised by the guest's VMRUN, or its virtual interrupt, of which slat
+ * knows nothing?  Then it is kept for the next entry, or for the guest.
+ */
+static bool keep_inner_event(struct svm_vcpu *svm, const struct vmcb_control_area *control)
+{
+	u32 info = control->exit_int_info, type = info & SVM_EXITINTINFO_TYPE_MASK;
+
+	/* So QEMU's CPU calls a virtual interrupt that ends in a nested fault. */
+	if (type == SVM_EXITINTINFO_TYPE_EXEPT && (info & SVM_EXITINTINFO_VEC_MASK) > 31) {
+		type = SVM_EXITINTINFO_TYPE_INTR;
+		info = (info & ~SVM_EXITINTINFO_TYPE_MASK) | type;
+	}
+	if (info != svm->inner_raised &&
+	    (type != SVM_EXITINTINFO_TYPE_INTR || info == svm->outer_raised))
+		return false;
+	svm->inner_event = info;
+	svm->inner_error = control->exit_int_info_err;
+	svm->windows = true;
+	return true;
+}
+
 void svm_redeliver(struct slat_vcpu *vcpu, const struct vmcb_control_area *control)
 {
 	struct slat_event event;
 
+	if (vcpu->inner && keep_inner_event(to_svm(vcpu), control))
+		return;
 	decode_event(control, &event);
 	slat_inject_again(vcpu, &event);
 }
 
-/* A virtual interrupt that exits where it would be taken, of the highest priority. */
-static void set_irq_window(struct svm_vcpu *svm, bool on)
+/*
+ * A virtual interrupt that exits where it would be taken, of the highest priority.  One
+ * that the guest has set up for its inner guest waits meanwhile.
+ */
+void svm_set_irq_window(struct svm_vcpu *svm, bool on)
 {
+	const u32 window = V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
 	struct vmcb_control_area *control = &svm->vmcb->control;
 
-	svm_intercept(svm->vmcb, INTERCEPT_VINTR, on);
+	if (on == svm_intercepts(svm, INTERCEPT_VINTR))
+		return;
+	svm_intercept(svm, INTERCEPT_VINTR, on);
+	if (on) {
+		svm->inner_irq = control->int_ctl & V_IRQ_INJECTION_BITS_MASK;
+		svm->inner_irq_vector = control->int_vector;
+	}
 	control->int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
-	if (on)
-		control->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
-	control->int_vector = 0;
+	control->int_ctl |= on ? window : svm->inner_irq;
+	control->int_vector = on ? 0 : svm->inner_irq_vector;
 }
 
 /*
@@ -71,11 +104,28 @@ static void set_nmi_window(struct slat_vcpu *vcpu, struct svm_vcpu *svm, bool on
 {
 	const bool in_handler = vcpu->events.nmi.masked && !svm->iret_seen;
 
-	svm_intercept(svm->vmcb, INTERCEPT_IRET, in_handler);
+	svm_intercept(svm, INTERCEPT_IRET, in_handler);
 	svm->stepping = on && !in_handler && !svm->vmcb->control.event_inj;
 	svm->guest_tf = vcpu->rflags & X86_EFLAGS_TF;
 	if (svm->stepping)
 		svm->vmcb->save.rflags |= X86_EFLAGS_TF;
+}
+
+/* What the guest's VMRUN raises in the inner guest comes before all else there. */
+static bool inject_inner(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
+{
+	struct vmcb_control_area *control = &svm->vmcb->control;
+
+	svm->inner_raised = svm->inner_event;
+	svm->outer_raised = 0;
+	if (!svm->inner_event)
+		return false;
+	control->event_inj = svm->inner_event;
+	control->event_inj_err = svm->inner_error;
+	/* A guest whose CPU does not tell the next rip moves rip on before INT n. */
+	control->next_rip = vcpu->rip;
+	svm->inner_event = 0;
+	return true;
 }
 
 void svm_inject(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
@@ -84,12 +134,19 @@ void svm_inject(struct slat_vcpu *vcpu, struct svm_vcpu *svm)
 	bool want_irq_window, want_nmi_window;
 	struct slat_event event;
 
-	slat_inject_next(vcpu, &event, &want_irq_window, &want_nmi_window);
-	control->event_inj = encode_event(&event);
-	control->event_inj_err = event.error;
-	set_irq_window(svm, want_irq_window);
+	if (inject_inner(vcpu, svm)) {
+		slat_inject_windows(vcpu, &want_irq_window, &want_nmi_window);
+	} else {
+		slat_inject_next(vcpu, &event, &want_irq_window, &want_nmi_window);
+		control->event_inj = svm_encode_event(&event);
+		control->event_inj_err = event.error;
+		if (vcpu->inner)
+			svm->outer_raised = control->event_inj;
+	}
+	svm_set_irq_window(svm, want_irq_window);
 	set_nmi_window(vcpu, svm, want_nmi_window);
-	svm->windows = want_irq_window || want_nmi_window || vcpu->events.nmi.masked;
+	svm->windows = want_irq_window || want_nmi_window || vcpu->events.nmi.masked ||
+		       svm->inner_raised || svm->outer_raised;
 }
 
 void svm_check_iret(struct slat_vcpu *vcpu, struct svm_vcpu *svm)

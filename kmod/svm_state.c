@@ -18,16 +18,16 @@
  * CR0, which counts as it is.  All that differs is what guests that have not written
  * CR0 yet read of these bits.
  */
-static void set_cr0(struct svm_vcpu *svm, u64 cr0)
+static void set_cr0(struct svm_vcpu *svm, u64 cr0, u64 uncached)
 {
-	svm->uncached = cr0 & (X86_CR0_CD | X86_CR0_NW);
-	svm->vmcb->save.cr0 = (cr0 & ~svm->uncached) | X86_CR0_ET;
-	svm_intercept(svm->vmcb, INTERCEPT_SELECTIVE_CR0, svm->uncached);
+	svm->uncached = uncached;
+	svm->vmcb->save.cr0 = (cr0 & ~uncached) | X86_CR0_ET;
+	svm_intercept(svm, INTERCEPT_SELECTIVE_CR0, uncached);
 }
 
 void svm_show_cr0(struct svm_vcpu *svm)
 {
-	set_cr0(svm, svm->vmcb->save.cr0);
+	set_cr0(svm, svm->vmcb->save.cr0, 0);
 }
 
 /* What the guest's CR4 is and what the CPU runs with: machine checks stay enabled. */
@@ -38,10 +38,19 @@ void svm_set_cr4(struct slat_vcpu *vcpu, u64 cr4)
 
 	svm->cr4 = cr4;
 	svm->vmcb->save.cr4 = real;
-	svm_intercept(svm->vmcb, INTERCEPT_CR4_READ, real != cr4);
+	svm_intercept(svm, INTERCEPT_CR4_READ, real != cr4);
 	/* Paging modes and global pages: drop what the guest cached. */
 	svm->tag_cpu = -1;
 	svm_update_mode(vcpu);
+}
+
+void svm_set_control(struct slat_vcpu *vcpu, u64 cr0, u64 uncached, u64 cr4, u64 efer)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	set_cr0(svm, cr0, uncached);
+	svm_set_efer(svm, efer);
+	svm_set_cr4(vcpu, cr4);
 }
 
 static void set_segment(struct vmcb_seg *to, u16 selector, u64 base, u32 limit, u16 attrib)
@@ -75,12 +84,10 @@ void svm_reset_state(struct slat_vcpu *vcpu)
 	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
 
 	reset_segments(save);
-	save->efer = EFER_SVME;
-	set_cr0(to_svm(vcpu), X86_CR0_NW | X86_CR0_CD);
 	save->dr6 = DR6_RESERVED;
 	save->dr7 = SLAT_DR7_FIXED;
 	save->g_pat = PAT_RESET;
-	svm_set_cr4(vcpu, 0);
+	svm_set_control(vcpu, X86_CR0_NW | X86_CR0_CD, X86_CR0_NW | X86_CR0_CD, 0, 0);
 
 	slat_regs_reset(vcpu);
 }
@@ -170,21 +177,25 @@ void svm_get_sregs(struct slat_vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->cr3 = save->cr3;
 	sregs->cr4 = svm->cr4;
 	sregs->cr8 = vcpu->cr8;
-	sregs->efer = save->efer & ~(u64)EFER_SVME;
+	sregs->efer = save->efer & svm->efer_seen;
 }
 
 void svm_set_cr8(struct slat_vcpu *vcpu, u64 cr8)
 {
-	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
 
 	vcpu->cr8 = cr8;
-	control->int_ctl = (control->int_ctl & ~V_TPR_MASK) | cr8;
+	if (svm->own_tpr)
+		control->int_ctl = (control->int_ctl & ~V_TPR_MASK) | cr8;
 }
 
 void svm_set_sregs(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
 	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
 
+	if (!(sregs->efer & EFER_SVME))
+		svm_nested_end(vcpu);
 	pack_segment(&sregs->cs, &save->cs);
 	pack_segment(&sregs->ds, &save->ds);
 	pack_segment(&sregs->es, &save->es);
@@ -198,10 +209,8 @@ void svm_set_sregs(struct slat_vcpu *vcpu, const struct kvm_sregs *sregs)
 	save->gdtr.limit = sregs->gdt.limit;
 	save->idtr.base = sregs->idt.base;
 	save->idtr.limit = sregs->idt.limit;
-	set_cr0(to_svm(vcpu), sregs->cr0);
 	save->cr3 = sregs->cr3;
-	save->efer = sregs->efer | EFER_SVME;
-	svm_set_cr4(vcpu, sregs->cr4);
+	svm_set_control(vcpu, sregs->cr0, svm_uncached(sregs->cr0), sregs->cr4, sregs->efer);
 	svm_set_cr8(vcpu, sregs->cr8);
 }
 
@@ -242,7 +251,7 @@ int svm_get_msr(struct slat_vcpu *vcpu, u32 index, u64 *value)
 	const u64 *from = vmcb_msr(save, index);
 
 	if (index == MSR_EFER)
-		*value = save->efer & ~(u64)EFER_SVME;
+		*value = save->efer & to_svm(vcpu)->efer_seen;
 	else if (from)
 		*value = *from;
 	else
@@ -255,8 +264,10 @@ int svm_set_msr(struct slat_vcpu *vcpu, u32 index, u64 value)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	u64 *to = vmcb_msr(&svm->vmcb->save, index);
 
+	if (index == MSR_EFER && !(value & EFER_SVME))
+		svm_nested_end(vcpu);
 	if (index == MSR_EFER)
-		svm->vmcb->save.efer = value | EFER_SVME;
+		svm_set_efer(svm, value);
 	else if (to)
 		*to = value;
 	else

@@ -236,6 +236,11 @@ static int run_guest(struct slat_vcpu *vcpu)
 	if (vcpu->events.exception.deferred)
 		slat_inject_payload(vcpu);
 	do {
+		if (vcpu->inner) {
+			ret = slat_hw->inner_event(vcpu);
+			if (ret < 0)
+				return ret;
+		}
 		if (slat_inject_is_triple(&vcpu->events))
 			return shutdown(vcpu);
 		if (vcpu->debug.stepped)
@@ -267,11 +272,10 @@ static void publish(struct slat_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
-	run->if_flag = !!(vcpu->rflags & X86_EFLAGS_IF);
+	slat_inject_publish(vcpu);
 	run->apic_base = vcpu->apic_base;
 	run->cr8 = vcpu->cr8;
 	run->flags = 0;
-	run->ready_for_interrupt_injection = slat_inject_irq_ready(vcpu);
 	vcpu->stats.user_exits++;
 }
 

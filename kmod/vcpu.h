@@ -97,6 +97,8 @@ struct slat_known_insn {
  * @cr8:	task priority; slat_hw.set_cr8 changes it
  * @dr:		DR0 to DR3
  * @mode:	likewise; written by the vendor's code alone
+ * @inner:	the guest runs one itself, whose state this is
+ * @inner_tsc:	what that adds to the guest's TSC; 0 without one
  * @xcr0:	extended control register 0
  * @apic_base:	kept for the VMM
  * @msrs:	MSRs that slat keeps
@@ -147,6 +149,8 @@ struct slat_vcpu {
 	u64 cr8;
 	u64 dr[4];
 	struct slat_mode mode;
+	bool inner;
+	u64 inner_tsc;
 	u64 xcr0;
 	u64 apic_base;
 	struct slat_msrs msrs;
@@ -213,6 +217,9 @@ void slat_vcpu_skip(struct slat_vcpu *vcpu, u64 next_rip);
 
 /** slat_vcpu_is_protected() - CR0.PE */
 bool slat_vcpu_is_protected(struct slat_vcpu *vcpu);
+
+/** slat_vcpu_shut_down() - the guest cannot go on: the run loop ends it */
+void slat_vcpu_shut_down(struct slat_vcpu *vcpu);
 
 /**
  * slat_exit_handle() - act on an exit

@@ -15,7 +15,9 @@
  *   KVM_GET_VCPU_MMAP_SIZE   bytes to map of a vCPU fd
  *   KVM_GET_SUPPORTED_CPUID  -E2BIG when nent is too small.  KVM's own leaves tell
  *                            of KVM_FEATURE_NOP_IO_DELAY alone: there is no
- *                            kvmclock, no asynchronous page fault, no hint
+ *                            kvmclock, no asynchronous page fault, no hint.  SVM
+ *                            is among it with the module's parameter nested=1,
+ *                            without nested paging or another of its extensions
  *   KVM_GET_EMULATED_CPUID   no entry: no feature is emulated that the CPU lacks.
  *                            -E2BIG: no room for one; -EINVAL: padding that is
  *                            not 0
@@ -112,7 +114,11 @@
  *                            count with SLAT_SET_ATTRIBUTE.
  *                            CR0.CD and NW are kept for the VMM, but take no
  *                            effect, and on SVM the guest reads 0 there until it
- *                            first writes CR0; what it writes counts
+ *                            first writes CR0; what it writes counts.
+ *                            While a guest's own guest runs, this is its state;
+ *                            that of the guest is not to be had, so it cannot be
+ *                            moved then.  KVM_SET_SREGS without EFER.SVME ends
+ *                            it; MSRs cannot
  *   KVM_GET_XSAVE, KVM_GET_XSAVE2, KVM_SET_XSAVE, KVM_GET_XCRS, KVM_SET_XCRS,
  *   KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_GET_SREGS2, KVM_SET_SREGS2,
  *   KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS
