@@ -111,6 +111,8 @@ work=$(mktemp -d "$build/run/kvm.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
 machine_with "$device" "$kernel" "$work"
+# Some of the tests are hypervisors themselves.
+[ "$device" = kvm ] || [ "$MACHINE" = bochs ] || machine+=(-a run.params=nested=1)
 
 results=$work/results
 touch "$results"
