@@ -15,7 +15,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 UDEVDIR ?= /etc/udev/rules.d
 
-.PHONY: all module demo check check-long check-kvm-selftests check-qemu bench unit debug-kernel
+.PHONY: all module demo check check-long check-kvm-selftests check-qemu check-nested bench unit debug-kernel
 .PHONY: install uninstall clean help
 all: module
 
@@ -56,6 +56,10 @@ check-kvm-selftests:
 check-qemu:
 	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE))
 	@MACHINE=$(MACHINE) scripts/qemu-guest.sh $(KERNEL)
+
+check-nested:
+	@scripts/packages.sh module test machine
+	@scripts/qemu-guest.sh -n $(KERNEL)
 
 bench:
 	@scripts/packages.sh module test machine $(filter bochs,$(MACHINE:-svm=))
@@ -105,6 +109,7 @@ help:
 ##                         run KVM's own selftests on slat (minutes)
 ## make check-qemu [MACHINE=M]
 ##                         boot Linux in Debian's QEMU on slat
+## make check-nested       run Linux's own KVM as a guest of slat
 ## make bench [MACHINE=M]  count instructions on slat and on KVM
 ## make debug-kernel       build the test machine's debug kernel (minutes, once)
 ## make install            slat.ko for KDIR, the udev rule for /dev/slat, the header
