@@ -17,13 +17,6 @@ static GUEST_HANDLER void on_event(struct guest_frame *frame)
 	last = frame->rip;
 }
 
-static int raise_irq(struct vcpu *vcpu, uint32_t vector)
-{
-	struct kvm_interrupt irq = { .irq = vector };
-
-	return try_ioctl_ptr(vcpu->fd, KVM_INTERRUPT, &irq);
-}
-
 static void guest_take_irq(uint64_t unused)
 {
 	guest_handlers[VECTOR] = on_event;
@@ -47,8 +40,8 @@ TEST_F(event, irq_waits)
 	guest_enter_c(self->vcpu, guest_take_irq, 0);
 	for (i = 0; i < 5; i++) {
 		EXPECT_EQ(i, vcpu_await(self->vcpu, 1));
-		EXPECT_EQ(0, raise_irq(self->vcpu, VECTOR));
-		EXPECT_EQ(-EEXIST, raise_irq(self->vcpu, VECTOR));
+		EXPECT_EQ(0, vcpu_try_irq(self->vcpu, VECTOR));
+		EXPECT_EQ(-EEXIST, vcpu_try_irq(self->vcpu, VECTOR));
 		EXPECT_EQ(i, vcpu_await(self->vcpu, 2));
 		EXPECT_EQ(i + 1, vcpu_await(self->vcpu, 3));
 	}
@@ -59,8 +52,8 @@ TEST_F(event, irq_refused)
 	const void *const *bad;
 
 	guest_enter_c(self->vcpu, guest_take_irq, 0);
-	EXPECT_EQ(-EINVAL, raise_irq(self->vcpu, 256));
-	EXPECT_EQ(-EINVAL, raise_irq(self->vcpu, -1u));
+	EXPECT_EQ(-EINVAL, vcpu_try_irq(self->vcpu, 256));
+	EXPECT_EQ(-EINVAL, vcpu_try_irq(self->vcpu, -1u));
 	for (bad = bad_pointers; *bad; bad++)
 		EXPECT_EQ(-EFAULT, try_ioctl_ptr(self->vcpu->fd, KVM_INTERRUPT, *bad));
 	vcpu_await(self->vcpu, 1);
@@ -87,7 +80,7 @@ TEST_F(event, irq_window)
 		EXPECT_EQ(1, run->if_flag);
 		run->request_interrupt_window = 0;
 		vcpu_get_regs(self->vcpu, &regs);
-		EXPECT_EQ(0, raise_irq(self->vcpu, VECTOR));
+		EXPECT_EQ(0, vcpu_try_irq(self->vcpu, VECTOR));
 		EXPECT_EQ(i + 1, vcpu_await(self->vcpu, 3));
 		/* Right there, and behind the instruction that STI holds open. */
 		EXPECT_EQ(regs.rip, guest_var(self->vm, last));

@@ -327,6 +327,13 @@ void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *cpuid)
 	must_ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
 }
 
+int vcpu_try_irq(struct vcpu *vcpu, uint32_t vector)
+{
+	struct kvm_interrupt irq = { .irq = vector };
+
+	return try_ioctl_ptr(vcpu->fd, KVM_INTERRUPT, &irq);
+}
+
 struct one_msr {
 	struct kvm_msrs head;
 	struct kvm_msr_entry entry;

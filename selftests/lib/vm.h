@@ -161,6 +161,9 @@ void vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 int vcpu_try_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
 void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *cpuid);
 
+/* KVM_INTERRUPT: 0 or -errno. */
+int vcpu_try_irq(struct vcpu *vcpu, uint32_t vector);
+
 /* Map guest memory without running the guest: 0 when all is mapped, or -errno. */
 int vcpu_try_prefault(struct vcpu *vcpu, uint64_t gpa, uint64_t size);
 
