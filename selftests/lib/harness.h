@@ -32,7 +32,9 @@
 	SKIP(longjmp(_metadata->env, 1), fmt, ##__VA_ARGS__)
 
 /* A fixture with a VM of VM_RAM_SIZE and one vCPU, for TEST_F(name, ...). */
-#define VM_FIXTURE(name)						\
+#define VM_FIXTURE(name) VM_FIXTURE_AFTER(name, )
+/* The same, set up after these statements, which may SKIP_SETUP(). */
+#define VM_FIXTURE_AFTER(name, ...)					\
 FIXTURE(name)								\
 {									\
 	struct vm *vm;							\
@@ -41,6 +43,7 @@ FIXTURE(name)								\
 									\
 FIXTURE_SETUP(name)							\
 {									\
+	__VA_ARGS__							\
 	self->vm = vm_create();						\
 	self->vcpu = vcpu_create(self->vm, 0);				\
 }									\
