@@ -43,7 +43,8 @@ check-long:
 	@MACHINE=$(MACHINE) SLAT_SECONDS=120 scripts/run-tests.sh $(KERNEL) \
 		guard_test runstate_race_test
 	@MACHINE=$(MACHINE) SLAT_SECONDS=20 scripts/run-tests.sh $(KERNEL) \
-		race_test race_calls_test fault_parallel_test memory_race_test dirty_race_test
+		race_test race_calls_test fault_parallel_test memory_race_test dirty_race_test \
+		nested_race_test
 
 unit:
 	@scripts/packages.sh test

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 static void no_op(int sig)
 {
@@ -26,11 +27,16 @@ static void take_fds(struct arena *arena)
 	arena->vcpu_fd = arena->play.vcpu->fd;
 }
 
-void arena_create(struct arena *arena)
+void arena_create_play(struct arena *arena)
 {
 	begin(arena);
 	play_create(&arena->play, NULL, ARENA_SIZE, 0);
 	take_fds(arena);
+}
+
+void arena_create(struct arena *arena)
+{
+	arena_create_play(arena);
 	mix_enter(arena->play.vcpu, 0, VM_PLAY_GPA, 32, PAGE_SIZE);
 }
 
@@ -114,11 +120,25 @@ static void interrupt(const struct racer *racers, unsigned int first, unsigned i
 		pthread_kill(racers[i].thread, SIGUSR2);
 }
 
+static void rest(const struct arena *arena)
+{
+	unsigned int k;
+
+	if (arena->pause) {
+		usleep(arena->pause);
+		return;
+	}
+	for (k = 0; k < 20; k++) {
+		__builtin_ia32_pause();
+		sched_yield();
+	}
+}
+
 void run_racers(struct arena *arena, struct racer *racers, unsigned int count,
 		void *(*loop)(void *), double seconds)
 {
 	double end = now() + seconds;
-	unsigned int i, k;
+	unsigned int i;
 
 	for (i = 0; i < count; i++) {
 		racers[i].arena = arena;
@@ -128,10 +148,7 @@ void run_racers(struct arena *arena, struct racer *racers, unsigned int count,
 					&racers[i]), "pthread_create");
 	}
 	while (now() < end || !all_called(racers, count)) {
-		for (k = 0; k < 20; k++) {
-			__builtin_ia32_pause();
-			sched_yield();
-		}
+		rest(arena);
 		interrupt(racers, 0, count);
 	}
 	WRITE_ONCE(arena->stop, true);

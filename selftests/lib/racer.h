@@ -13,6 +13,7 @@ struct arena {
 	int vm_fd, vcpu_fd;	/* of which others are dups */
 	void *mem;
 	bool stop;
+	unsigned int pause;	/* in us, before all are interrupted again; 0: a moment */
 };
 
 struct racer {
@@ -25,6 +26,9 @@ struct racer {
 
 /* With a guest that mixes the memory. SIGUSR2 does nothing from here on. */
 void arena_create(struct arena *arena);
+
+/* With RAM and mapped by guests, which are the test's own. */
+void arena_create_play(struct arena *arena);
 
 /* Without a guest: a VM of the format that is not the CPU's. */
 void arena_create_idle(struct arena *arena);
