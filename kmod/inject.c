@@ -160,6 +160,10 @@ static void pick(struct slat_vcpu *vcpu, struct slat_event *event)
 	}
 }
 
+/*
+ * Through an open gate, what another event went before comes with the next exit, which the
+ * host's tick brings at the latest.
+ */
 void slat_inject_windows(struct slat_vcpu *vcpu, bool *want_irq_window, bool *want_nmi_window)
 {
 	const struct slat_events *events = &vcpu->events;
