@@ -70,7 +70,6 @@ int slat_inject_irq(struct slat_vcpu *vcpu, u8 vector)
 void slat_inject_set_irq(struct slat_vcpu *vcpu, u8 vector)
 {
 	struct slat_irq *irq = &vcpu->events.irq;
-
 	const bool waits = irq->queued && irq->vector == vector &&
 			   (vcpu->inner || vcpu->events.gate != SLAT_GATE_FLAG);
 
@@ -145,7 +144,8 @@ static void pick(struct slat_vcpu *vcpu, struct slat_event *event)
 		event->has_error = ex->has_error;
 		event->error = ex->error;
 		ex->pending = false;
-	} else if (events->nmi.taken || (events->nmi.queued && !events->irq.taken && slat_inject_nmis_on(vcpu))) {
+	} else if (events->nmi.taken ||
+		   (events->nmi.queued && !events->irq.taken && slat_inject_nmis_on(vcpu))) {
 		event->type = SLAT_EVENT_NMI;
 		event->vector = X86_TRAP_NMI;
 		if (!events->nmi.taken)
