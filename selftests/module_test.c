@@ -23,15 +23,20 @@ static int unload(void)
 	return syscall(SYS_delete_module, "slat", O_NONBLOCK) ? -errno : 0;
 }
 
-static int load(void)
+static int load_with(const char *parameters)
 {
 	int fd = open(MODULE, O_RDONLY | O_CLOEXEC), ret;
 
 	if (fd < 0)
 		return -errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+	ret = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
 	close(fd);
 	return ret;
+}
+
+static int load(void)
+{
+	return load_with("");
 }
 
 static void guest_count(uint64_t unused)
@@ -114,6 +119,22 @@ SLOW_TEST(module, comes_and_goes)
 }
 
 /* --- beside KVM */
+
+/* Guests that run guests: only on SVM, and otherwise not at all. */
+SLOW_TEST(module, nested_takes_SVM)
+{
+	if (access(MODULE, R_OK))
+		SKIP(return, "no " MODULE);
+	ASSERT_EQ(0, unload_soon());
+	if (guest_has_vmcall) {
+		EXPECT_EQ(-EOPNOTSUPP, load_with("nested=1"));
+		EXPECT_EQ(-ENOENT, slat_try_open());
+	} else {
+		EXPECT_EQ(0, load_with("nested=1"));
+		EXPECT_EQ(0, unload());
+	}
+	ASSERT_EQ(0, load());
+}
 
 #define AT_LOAD	"/sys/module/kvm/parameters/enable_virt_at_load"
 

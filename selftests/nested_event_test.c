@@ -276,6 +276,8 @@ TEST_F(event, irq_is_L1s)
 	vmcb_intercept(self->vmcb, EXIT_INTR);
 	self->vmcb->v_intr |= V_INTR_MASKING;
 	vcpu_await(self->vcpu, 1);
+	/* VMMs look at both. */
+	EXPECT_EQ(1, self->vcpu->run->if_flag);
 	EXPECT_EQ(1, self->vcpu->run->ready_for_interrupt_injection);
 	EXPECT_EQ(0, vcpu_try_irq(self->vcpu, IRQ_VECTOR));
 	EXPECT_EQ(EXIT_INTR, nested_run(self->vcpu));
@@ -297,6 +299,7 @@ TEST_F(event, irq_waits_for_L1s_IF)
 	vmcb_intercept(self->vmcb, EXIT_INTR);
 	self->vmcb->v_intr |= V_INTR_MASKING;
 	vcpu_await(self->vcpu, 1);
+	EXPECT_EQ(0, self->vcpu->run->if_flag);
 	EXPECT_EQ(0, self->vcpu->run->ready_for_interrupt_injection);
 	EXPECT_EQ(0, vcpu_try_irq(self->vcpu, IRQ_VECTOR));
 	EXPECT_EQ(0, vcpu_await(self->vcpu, 2));

@@ -63,32 +63,37 @@ TEST_F(vmm, registers_are_L2s)
 	EXPECT_TRUE(nested_l1_is(self->vcpu, &l1));
 }
 
+/* Without entering the guest. */
+static void finish_exit(struct vcpu *vcpu)
+{
+	vcpu->run->immediate_exit = 1;
+	REQUIRE(vcpu_try_run(vcpu) == -EINTR, "no immediate exit");
+	vcpu->run->immediate_exit = 0;
+}
+
 /* As a reset does it: the VMM need not know that there is an L2. */
 static void leave_l2(struct vcpu *vcpu)
 {
 	struct kvm_sregs sregs;
 
-	/* Have the port's exit finished. */
-	vcpu->run->immediate_exit = 1;
-	REQUIRE(vcpu_try_run(vcpu) == -EINTR, "no immediate exit");
-	vcpu->run->immediate_exit = 0;
+	finish_exit(vcpu);
 	vcpu_get_sregs(vcpu, &sregs);
 	sregs.efer &= ~EFER_SVME;
 	vcpu_set_sregs(vcpu, &sregs);
 }
 
-static volatile uint64_t nmis;
+static volatile uint64_t events;
 
-static GUEST_HANDLER void on_nmi(struct guest_frame *frame)
+static GUEST_HANDLER void on_event(struct guest_frame *frame)
 {
-	nmis++;
+	events++;
 }
 
-static void guest_counts_nmis(uint64_t unused)
+static void guest_counts(uint64_t unused)
 {
-	guest_handlers[2] = on_nmi;
-	guest_report(1, nmis);
-	guest_report(2, nmis);
+	guest_handlers[2] = on_event;
+	guest_report(1, events);
+	guest_report(2, events);
 }
 
 TEST_F(vmm, reset_in_L2)
@@ -101,8 +106,8 @@ TEST_F(vmm, reset_in_L2)
 		leave_l2(self->vcpu);
 	}
 	/* What comes then is L1: VMMCALL does not lead out of it, and GIF is set. */
-	guest_var(self->vm, nmis) = 0;
-	guest_enter_c(self->vcpu, guest_counts_nmis, 0);
+	guest_var(self->vm, events) = 0;
+	guest_enter_c(self->vcpu, guest_counts, 0);
 	EXPECT_EQ(0, vcpu_await(self->vcpu, 1));
 	must_ioctl(self->vcpu->fd, KVM_NMI, 0);
 	EXPECT_EQ(1, vcpu_await(self->vcpu, 2));
@@ -110,6 +115,25 @@ TEST_F(vmm, reset_in_L2)
 	for (i = 1; i <= 3; i++)
 		vcpu_await(self->vcpu, i);
 	EXPECT_EQ(EXIT_VMMCALL, nested_run(self->vcpu));
+}
+
+/* In whatever order the VMM sets them. */
+TEST_F(vmm, registers_set_before_the_reset)
+{
+	struct kvm_regs regs, after;
+
+	nested_enter(self->vcpu, l2_reports, 0);
+	vcpu_await(self->vcpu, 1);
+	finish_exit(self->vcpu);
+	vcpu_get_regs(self->vcpu, &regs);
+	regs.rip = 0x1234;
+	regs.rsp = 0x5678;
+	regs.rax = 0x9abc;
+	regs.rflags = RFLAGS_FIXED | RFLAGS_DF;
+	vcpu_set_regs(self->vcpu, &regs);
+	leave_l2(self->vcpu);
+	vcpu_get_regs(self->vcpu, &after);
+	EXPECT_EQ(0, memcmp(&regs, &after, sizeof(regs)));
 }
 
 /* EFER alone does not say what is to become of L2. */
@@ -143,7 +167,7 @@ TEST_F(vmm, reset_with_GIF_clear)
 	guest_enter_c(self->vcpu, l1_clears_gif, 0);
 	vcpu_await(self->vcpu, 1);
 	leave_l2(self->vcpu);
-	guest_enter_c(self->vcpu, guest_counts_nmis, 0);
+	guest_enter_c(self->vcpu, guest_counts, 0);
 	EXPECT_EQ(0, vcpu_await(self->vcpu, 1));
 	must_ioctl(self->vcpu->fd, KVM_NMI, 0);
 	EXPECT_EQ(1, vcpu_await(self->vcpu, 2));
@@ -232,6 +256,106 @@ TEST_F(vmm, pending_exception_is_L2s)
 	EXPECT_EQ(PAYLOAD, vmcb->cr2);
 }
 
+/* What a VMM gets and puts back is for whom it was. */
+static void put_back_events(struct vcpu *vcpu)
+{
+	struct kvm_vcpu_events events;
+
+	must_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	must_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
+}
+
+static void put_back_sregs(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+
+	vcpu_get_sregs(vcpu, &sregs);
+	vcpu_set_sregs(vcpu, &sregs);
+}
+
+#define VECTOR	0x41
+
+static void l2_counts_irqs(uint64_t unused)
+{
+	guest_handlers[VECTOR] = on_event;
+	guest_report(1, events);
+	guest_report(2, events);
+	asm volatile("sti; nop" : : : "memory");
+	guest_report(3, events);
+}
+
+/* It waits for L2's IF, and is L1's then. */
+TEST_F(vmm, waiting_interrupt_put_back)
+{
+	struct vmcb *vmcb;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM injects at once, into whatever runs");
+	vmcb = nested_enter(self->vcpu, l2_counts_irqs, 0);
+	vmcb->rflags &= ~RFLAGS_IF;
+	vmcb_intercept(vmcb, EXIT_INTR);
+	vcpu_await(self->vcpu, 1);
+	EXPECT_EQ(0, vcpu_try_irq(self->vcpu, VECTOR));
+	put_back_events(self->vcpu);
+	put_back_sregs(self->vcpu);
+	EXPECT_EQ(0, vcpu_await(self->vcpu, 2));
+	EXPECT_EQ(EXIT_INTR, nested_run(self->vcpu));
+	EXPECT_EQ(0, vmcb->exitintinfo & EVENT_VALID);
+	/* L1 has taken it by now. */
+	EXPECT_EQ(1, guest_var(self->vm, events));
+}
+
+static void l1_counts_irqs(uint64_t unused)
+{
+	guest_handlers[VECTOR] = on_event;
+	l1_prepare(l2_reports, 0);
+	asm volatile("clgi; sti; nop" : : : "memory");
+	guest_report(1, events);
+	guest_report(2, events);
+	asm volatile("stgi; nop" : : : "memory");
+	guest_report(3, events);
+}
+
+/* Or for GIF. */
+TEST_F(vmm, held_interrupt_put_back)
+{
+	if (slat_is_kvm())
+		SKIP(return, "KVM injects at once, ready or not");
+	guest_enter_c(self->vcpu, l1_counts_irqs, 0);
+	vcpu_await(self->vcpu, 1);
+	EXPECT_EQ(0, vcpu_try_irq(self->vcpu, VECTOR));
+	put_back_events(self->vcpu);
+	EXPECT_EQ(0, vcpu_await(self->vcpu, 2));
+	EXPECT_EQ(1, vcpu_await(self->vcpu, 3));
+}
+
+#define MSR_UNKNOWN	0x12345678u
+
+static void l2_reads_msr(uint64_t msr)
+{
+	guest_rdmsr(msr);
+}
+
+/* An exception that slat has raised, and that nobody has taken yet. */
+TEST_F(vmm, raised_exception_put_back)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X86_USER_SPACE_MSR, .args = { KVM_MSR_EXIT_REASON_UNKNOWN },
+	};
+	struct vmcb *vmcb;
+
+	must_ioctl(self->vm->fd, KVM_ENABLE_CAP, &cap);
+	vmcb = nested_enter(self->vcpu, l2_reads_msr, MSR_UNKNOWN);
+	vmcb_intercept(vmcb, EXIT_EXCEPTION(GP_VECTOR));
+	vcpu_run_to(self->vcpu, KVM_EXIT_X86_RDMSR);
+	self->vcpu->run->msr.error = 1;
+	finish_exit(self->vcpu);
+	put_back_events(self->vcpu);
+	if (slat_is_kvm())
+		SKIP(return, "KVM takes it that L2 has it");
+	EXPECT_EQ(EXIT_EXCEPTION(GP_VECTOR), nested_run(self->vcpu));
+}
+
 /* --- memory */
 
 /* A slot for the VMCB alone, and for what is before and behind it. */
@@ -315,6 +439,32 @@ TEST_F(vmm, hole_below_VMCB_at_exit)
 	EXPECT_EQ(EXIT_VMMCALL, nested_run(self->vcpu));
 	EXPECT_EQ(vmcb->rip, before.rip);
 	EXPECT_EQ(vmcb->rsp, before.rsp);
+}
+
+/* What ends L2 and would not come again is not lost, either. */
+TEST_F(vmm, hole_below_VMCB_at_shutdown)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X86_TRIPLE_FAULT_EVENT, .args = { 1 },
+	};
+	static uint8_t contents[PAGE_SIZE];
+	struct kvm_vcpu_events events;
+	struct vmcb *vmcb;
+
+	if (slat_is_kvm())
+		SKIP(return, "KVM raises an exception in L2");
+	must_ioctl(self->vm->fd, KVM_ENABLE_CAP, &cap);
+	vmcb = nested_enter(self->vcpu, l2_reports, 0);
+	vmcb_intercept(vmcb, EXIT_SHUTDOWN);
+	vcpu_await(self->vcpu, 1);
+	finish_exit(self->vcpu);
+	must_ioctl(self->vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	events.triple_fault.pending = 1;
+	must_ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
+	take_page(self->vm, (uintptr_t)&l2_vmcb, contents);
+	EXPECT_EQ(-EFAULT, vcpu_try_run(self->vcpu));
+	give_page(self->vm, (uintptr_t)&l2_vmcb, contents);
+	EXPECT_EQ(EXIT_SHUTDOWN, nested_run(self->vcpu));
 }
 
 /* L1 stands before an instruction that needs the VMCB. */
